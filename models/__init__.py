@@ -1,0 +1,1 @@
+"""The shared nouns: everything that must be the same, byte for byte, offline and online."""
