@@ -1,0 +1,146 @@
+"""A bundle: all that serves one version of a model, in one folder that is never edited once it is there."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import SafetensorError, safe_open
+
+from models.config import DMIConfig
+from models.encoder import Encoder
+from models.errors import InputError
+from models.files import atomic_file
+from models.index import ItemIndex
+
+MANIFEST, CURRENT = "manifest.json", "current"
+CONFIG, WEIGHTS, ENCODER = "config.json", "weights.safetensors", "encoder.onnx"
+ITEM_IDS, ITEMS, INDEX, POPULAR, METRICS = (
+    "item_ids.json", "items.parquet", "index.faiss", "popular.npy", "metrics.json",
+)  # fmt: skip
+FILES = (CONFIG, WEIGHTS, ENCODER, ITEM_IDS, ITEMS, INDEX, POPULAR, METRICS)
+ITEM_VECTORS = "item_embedding.weight"
+FORMAT = 1
+
+
+class Manifest(BaseModel):
+    """manifest.json, written last: its presence says that the bundle is whole, its hashes what it holds."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format: int
+    version: str
+    model: str
+    git_revision: str | None
+    data: Path
+    data_cutoff: float
+    num_users: int
+    num_items: int
+    num_events: int
+    files: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A loaded version, its parts checked against each other."""
+
+    path: Path
+    manifest: Manifest
+    encoder: Encoder
+    index: ItemIndex
+    item_ids: list[str]  # (N,)  the id of row r is item_ids[r − 1]
+    rows: dict[str, int]  # item id → row
+    popular: NDArray[np.void]  # (P,)  fields row and events, most popular first
+
+    @property
+    def version(self) -> str:
+        """The model version: the folder's name."""
+        return self.manifest.version
+
+    @property
+    def config(self) -> DMIConfig:
+        """The network's configuration."""
+        return self.encoder.config
+
+
+def sha256(path: Path) -> str:
+    """Hex digest of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def load_bundle(path: Path) -> Bundle:
+    """Read and verify a bundle folder.
+
+    Raises InputError, naming the file, where one is missing or altered or does not fit the others.
+    """
+    manifest = read_manifest(path)
+    for name in FILES:
+        if name not in manifest.files:
+            raise InputError(f"{path / MANIFEST} does not list {name}; build the bundle again")
+        if not (path / name).is_file():
+            raise InputError(f"{path / name} is missing; build the bundle again or serve another version")
+        if sha256(path / name) != manifest.files[name]:
+            raise InputError(f"{path / name} was altered: its SHA-256 is not the manifest's; build the bundle again")
+    try:
+        config = DMIConfig.model_validate_json((path / CONFIG).read_bytes())
+        item_ids: list[str] = orjson.loads((path / ITEM_IDS).read_bytes())
+        popular = np.load(path / POPULAR, allow_pickle=False)
+        with safe_open(path / WEIGHTS, "numpy") as weights:
+            item_vectors: NDArray[np.float32] = weights.get_tensor(ITEM_VECTORS)
+    except (ValidationError, ValueError, SafetensorError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{path} cannot be read ({reason}); build the bundle again") from None
+    if item_vectors.shape != (config.num_items + 1, config.dim):
+        raise InputError(
+            f"{path / WEIGHTS} is of another config: item vectors {item_vectors.shape}, "
+            f"where {CONFIG} says ({config.num_items + 1}, {config.dim})"
+        )
+    index = ItemIndex.load(path / INDEX)
+    if (len(index), index.dim) != (config.num_items, config.dim):
+        raise InputError(
+            f"{path / INDEX} holds {len(index)} items of {index.dim} dimensions, "
+            f"where {CONFIG} says {config.num_items} of {config.dim}"
+        )
+    if len(item_ids) != config.num_items:
+        raise InputError(f"{path / ITEM_IDS} holds {len(item_ids)} ids, where {CONFIG} says {config.num_items} items")
+    encoder = Encoder(path / ENCODER, item_vectors, config)
+    rows = {item: row for row, item in enumerate(item_ids, start=1)}
+    return Bundle(path, manifest, encoder, index, item_ids, rows, popular)
+
+
+def read_manifest(path: Path) -> Manifest:
+    """manifest.json of a bundle folder; InputError where there is none or it is damaged."""
+    try:
+        manifest = Manifest.model_validate_json((path / MANIFEST).read_bytes())
+    except FileNotFoundError:
+        raise InputError(f"{path} is no bundle ({MANIFEST} is missing); make one with: dmi build") from None
+    except ValidationError as error:
+        raise InputError(
+            f"{path / MANIFEST} is damaged ({error.error_count()} errors); build the bundle again"
+        ) from None
+    if manifest.format != FORMAT:
+        raise InputError(f"{path} has bundle format {manifest.format}, this version reads {FORMAT}; build it again")
+    return manifest
+
+
+def promote(artifacts: Path, version: str) -> None:
+    """Make ARTIFACTS/current name `version`."""
+    with atomic_file(artifacts / CURRENT) as temporary:
+        temporary.write_text(version + "\n")
+
+
+def current(artifacts: Path) -> Path:
+    """The folder that ARTIFACTS/current names; InputError where there is none."""
+    try:
+        version = (artifacts / CURRENT).read_text().strip()
+    except FileNotFoundError:
+        raise InputError(f"{artifacts} serves nothing yet ({CURRENT} is missing): dmi build … --promote") from None
+    if not version or Path(version).name != version:
+        raise InputError(f"{artifacts / CURRENT} does not name a version folder: {version!r}")
+    return artifacts / version

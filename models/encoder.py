@@ -1,0 +1,44 @@
+"""The served half of the network: histories → interests, by ONNX Runtime, without torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from models.config import DMIConfig
+from models.errors import InputError
+from models.sequences import PADDING, Rows
+
+Vectors = NDArray[np.float32]
+
+
+class Encoder:
+    """encoder.onnx over a matrix of item vectors.
+
+    The item vectors stay outside the graph: they are a look-up, and the largest thing in a bundle.
+    """
+
+    def __init__(self, path: Path, item_vectors: Vectors, config: DMIConfig) -> None:
+        """`item_vectors` (N + 1, D), row 0 being padding. Raises InputError where the file is no such graph."""
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1  # one core a worker: more fight each other
+        options.log_severity_level = 3
+        try:
+            self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # ONNX Runtime's errors have no common base
+            reason = str(error).splitlines()[0]
+            raise InputError(f"{path} is no ONNX model ({reason}); build the bundle again") from None
+        self._item_vectors = item_vectors
+        self.config = config
+
+    def encode(self, histories: Rows) -> Vectors:
+        """Left-padded item rows (B, L), no line empty → interests after 0 … S steps (B, S + 1, K, D).
+
+        Step 0 are the coarse interests. A line's result does not depend on the other lines.
+        """
+        inputs = {"history": self._item_vectors[histories], "valid": histories != PADDING}
+        (interests,) = self._session.run(["interests"], inputs)
+        return interests  # type: ignore[no-any-return]

@@ -1,0 +1,63 @@
+"""The item index: interests in, the best items by inner product out. Exact for now."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Self
+
+import faiss
+import numpy as np
+from numpy.typing import NDArray
+
+from models.errors import InputError
+from models.merge import Hits
+
+# From 20 queries on FAISS switches to BLAS, whose sums differ in the last bits: an answer would then depend on how
+# many users were asked about together. One code path for every number of queries instead.
+faiss.cvar.distance_compute_blas_threshold = 2**31 - 1
+
+
+class ItemIndex:
+    """Item vectors behind one face: build, save, load, search. Row r of the catalogue is FAISS id r − 1."""
+
+    def __init__(self, index: faiss.Index) -> None:
+        self._index = index
+
+    def __len__(self) -> int:
+        return int(self._index.ntotal)
+
+    @property
+    def dim(self) -> int:
+        """Dimensions of an item vector."""
+        return int(self._index.d)
+
+    @classmethod
+    def build(cls, vectors: NDArray[np.float32]) -> Self:
+        """An exact inner-product index over the item vectors (N, D), row 1 first."""
+        index = faiss.IndexFlatIP(vectors.shape[1])
+        index.add(np.ascontiguousarray(vectors, np.float32))
+        return cls(index)
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read an index file whose hash has been checked; InputError where FAISS cannot."""
+        try:
+            # The default limit would let a damaged header ask for a terabyte.
+            faiss.set_deserialization_vector_byte_limit(2 * path.stat().st_size)
+            return cls(faiss.read_index(str(path)))
+        except RuntimeError as error:
+            reason = str(error).splitlines()[-1]
+            raise InputError(f"{path} is no FAISS index ({reason}); build the bundle again") from None
+
+    def save(self, path: Path) -> None:
+        """Write the index file."""
+        faiss.write_index(self._index, str(path))
+
+    def search(self, interests: NDArray[np.float32], count: int) -> Hits:
+        """The `count` items of highest inner product with each interest. (B, K, D) → (B, K, min(count, N))"""
+        batch, num_interests, dim = interests.shape
+        count = min(count, len(self))
+        queries = np.ascontiguousarray(interests.reshape(-1, dim), np.float32)
+        scores, ids = self._index.search(queries, count)  # (B·K, C)
+        rows = (ids + 1).astype(np.int32)  # FAISS marks "none" with −1, which becomes padding
+        return Hits(rows.reshape(batch, num_interests, count), scores.reshape(batch, num_interests, count))

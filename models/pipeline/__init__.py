@@ -1,0 +1,1 @@
+"""The offline verbs: prepare, train, evaluate, build (and the planted demo data)."""

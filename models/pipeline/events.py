@@ -1,0 +1,102 @@
+"""Read an event log (csv or parquet) into clean columns, or say in one line what is wrong with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+
+from models.errors import InputError
+
+COLUMNS = ("user", "item", "timestamp")
+MAX_ID_BYTES = 256
+# Readings of a whole number by its size: seconds stay below 1e11 until the year 5138.
+TIME_UNITS = ((1e17, 1e9), (1e14, 1e6), (1e11, 1e3))
+
+
+def read_events(path: Path) -> pl.DataFrame:
+    """Columns user, item (strings) and timestamp (float64 seconds), in the file's order.
+
+    Raises InputError for a missing, truncated or empty file, missing columns, null, NaN or negative ids, ids of more
+    than 256 bytes, and unreadable timestamps.
+    """
+    frame = read_table(path, COLUMNS).select(COLUMNS)
+    if frame.is_empty():
+        raise InputError(f"{path} holds no events")
+    return frame.select(
+        clean_ids(frame["user"], path), clean_ids(frame["item"], path), _seconds(frame["timestamp"], path)
+    )
+
+
+def read_table(path: Path, required: tuple[str, ...]) -> pl.DataFrame:
+    """A csv or parquet file with at least the `required` columns."""
+    try:
+        match path.suffix.lower():
+            case ".csv":
+                frame = pl.read_csv(path, infer_schema_length=None)
+            case ".parquet":
+                frame = pl.read_parquet(path)
+            case _:
+                raise InputError(f"{path}: expected a .csv or .parquet file")
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist") from None
+    except pl.exceptions.NoDataError:
+        raise InputError(f"{path} is empty") from None
+    except (pl.exceptions.PolarsError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{path} cannot be read, it may be truncated ({reason})") from None
+    missing = [name for name in required if name not in frame.columns]
+    if missing:
+        raise InputError(
+            f"{path}: no column {', '.join(map(repr, missing))}; found: {', '.join(map(repr, frame.columns))}"
+        )
+    return frame
+
+
+def clean_ids(column: pl.Series, path: Path) -> pl.Series:
+    """Ids of any type as strings; whole floats (a column that once held NaN) lose their `.0`."""
+    if column.dtype.is_float():
+        _refuse(column.is_null() | column.is_nan(), column, path, "is empty or NaN")
+        if (column == column.floor()).all():
+            column = column.cast(pl.Int64)
+    _refuse(column.is_null(), column, path, "is empty")
+    if column.dtype.is_integer():
+        _refuse(column < 0, column, path, "is negative")
+    try:
+        text = column.cast(pl.String)
+    except pl.exceptions.PolarsError:
+        raise InputError(f"{path}: column {column.name!r} of type {column.dtype} cannot be an id") from None
+    _refuse(text.is_null() | (text.str.len_bytes() == 0), column, path, "is empty")
+    _refuse(text.str.len_bytes() > MAX_ID_BYTES, column, path, f"is longer than {MAX_ID_BYTES} bytes")
+    return text
+
+
+def _seconds(column: pl.Series, path: Path) -> pl.Series:
+    """Timestamps as seconds: numbers (s, ms, µs or ns by their size), dates, or ISO 8601 text."""
+    if column.dtype == pl.String:
+        parsed = column.str.to_datetime(strict=False, time_zone="UTC", time_unit="us")
+        _refuse(parsed.is_null(), column, path, "is no date (use ISO 8601 or seconds)")
+        column = parsed
+    if column.dtype == pl.Date:
+        column = column.cast(pl.Datetime("us"))
+    if isinstance(column.dtype, pl.Datetime):
+        _refuse(column.is_null(), column, path, "is empty")
+        return (column.dt.epoch("us").cast(pl.Float64) / 1e6).rename("timestamp")
+    if not column.dtype.is_numeric():
+        raise InputError(f"{path}: column 'timestamp' of type {column.dtype} cannot be a time")
+    seconds = column.cast(pl.Float64)
+    _refuse(seconds.is_null() | ~seconds.is_finite(), column, path, "is empty or not finite")
+    largest = float(seconds.abs().max() or 0)  # type: ignore[arg-type]
+    scale = next((scale for bound, scale in TIME_UNITS if largest >= bound), 1.0)
+    return seconds / scale
+
+
+def _refuse(bad: pl.Series, column: pl.Series, path: Path, problem: str) -> None:
+    """Raise for the first bad value of a column, with its row (from 1) and how many there are."""
+    count = int(bad.fill_null(value=True).sum())
+    if count:
+        row = bad.fill_null(value=True).arg_max() or 0
+        raise InputError(
+            f"{path}: column {column.name!r} {problem} in {count} of {len(column)} rows, "
+            f"first in row {row + 1} ({column[row]!r}); correct or drop these rows"
+        )

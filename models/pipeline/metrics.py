@@ -1,0 +1,61 @@
+"""Ranking metrics of the ComiRec/REMI protocol, vectorised over users."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.sequences import PADDING, Rows, Sequences
+
+CUTOFFS = (20, 50)
+
+
+def ranking_metrics(candidates: Rows, targets: Sequences) -> dict[str, float]:
+    """Means over users of Recall, HitRate and NDCG at 20 and 50.
+
+    candidates (U, ≥50), best first, padded with 0; targets of the same U users, duplicates counted.
+    Recall@N = distinct hits / targets; NDCG's ideal has min(N, targets) hits.
+    """
+    hit = _hits(candidates, targets)  # (U, C)
+    num_targets = targets.lengths
+    discount = 1 / np.log2(np.arange(2, max(CUTOFFS) + 2))
+    ideal = np.concatenate([[0.0], discount.cumsum()])
+    metrics = {}
+    for n in CUTOFFS:
+        found = hit[:, :n].sum(axis=1)
+        gain = hit[:, :n] @ discount[: hit[:, :n].shape[1]]
+        metrics[f"recall@{n}"] = float((found / num_targets).mean())
+        metrics[f"hitrate@{n}"] = float((found > 0).mean())
+        metrics[f"ndcg@{n}"] = float((gain / ideal[np.minimum(num_targets, n)]).mean())
+    return metrics
+
+
+def _hits(candidates: Rows, targets: Sequences) -> NDArray[np.bool_]:
+    """Where a candidate is one of its user's targets. (U, C)"""
+    stride = int(max(candidates.max(initial=0), targets.items.max(initial=0))) + 1
+    users = np.repeat(np.arange(len(targets), dtype=np.int64), targets.lengths)
+    lift = np.arange(len(candidates), dtype=np.int64)[:, None] * stride
+    hit: NDArray[np.bool_] = np.isin(candidates + lift, targets.items + users * stride) & (candidates != PADDING)
+    return hit
+
+
+def coverage(candidates: Rows, num_items: int) -> float:
+    """Share of the catalogue that was recommended to anybody in the first 50."""
+    shown = np.unique(candidates[:, :50])
+    return float((shown != PADDING).sum() / num_items)
+
+
+def category_diversity(candidates: Rows, categories: NDArray[np.int64]) -> float | None:
+    """Mean share of pairs of different category among the first 50 (ComiRec, eq. 18); None without categories.
+
+    categories (N + 1,): the category's number of each row, −1 where unknown (such items are left out).
+    """
+    if (categories < 0).all():
+        return None
+    found = categories[candidates[:, :50]]  # (U, 50)
+    known = (found >= 0) & (candidates[:, :50] != PADDING)
+    same = (found[:, :, None] == found[:, None, :]) & known[:, :, None] & known[:, None, :]
+    size = known.sum(axis=1)
+    pairs = size * (size - 1)
+    same_pairs = same.sum(axis=(1, 2)) - size
+    return float((1 - same_pairs / np.maximum(pairs, 1))[pairs > 0].mean())

@@ -1,0 +1,153 @@
+"""A data set → trained weights: the loop in the open, killable at any moment and resumable."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.progress import Progress as ProgressBar
+from torch import Tensor
+
+from models.dataset import Dataset
+from models.dmi import DMI
+from models.errors import InputError
+from models.pipeline.batches import Batch, Batches
+from models.pipeline.evaluate import held_out, network_recommender, recommend
+from models.pipeline.loss import nearest_interest, reconstruction, routing_variance, sampled_softmax
+from models.pipeline.metrics import ranking_metrics
+from models.pipeline.recipe import Recipe, TrainConfig
+from models.pipeline.run import (
+    RUN_FILE,
+    Progress,
+    RunInfo,
+    load_checkpoint,
+    load_run,
+    save_best,
+    save_checkpoint,
+    save_run,
+)
+
+
+def train(
+    dataset: Dataset, out: Path, recipe: Recipe, device: torch.device, resume: bool, bar: ProgressBar
+) -> Progress:
+    """Train until validation Recall@50 has not risen for `patience` evaluations, or `max_steps` are done.
+
+    Writes run.json, then at each evaluation the checkpoint and, where they are better, the weights. On the CPU a
+    resumed run ends with the same weights as an uninterrupted one.
+    Raises InputError where `out` holds another run, or one and `resume` is not set.
+    """
+    _claim(out, RunInfo(recipe=recipe, data=dataset.path), resume)
+    settings = recipe.training
+    torch.manual_seed(recipe.seed)
+    model = DMI(recipe.network).to(device)
+    optimizer = torch.optim.AdamW(
+        model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay, fused=True
+    )
+    state = load_checkpoint(out, model, optimizer)
+    batches = Batches(
+        dataset.split("train"),
+        recipe.network.num_items,
+        recipe.network.max_len,
+        settings.batch_size,
+        settings.num_negatives,
+        recipe.seed,
+    )
+    task = bar.add_task("train", total=settings.max_steps, completed=state.step)
+    losses: list[Tensor] = []
+    while state.step < settings.max_steps and not state.stopped:
+        losses.append(train_step(model, optimizer, batches[state.step], recipe.seed, state.step, settings))
+        state.step += 1
+        if state.step % settings.eval_every == 0 or state.step == settings.max_steps:
+            recall = _validate(model, dataset)
+            _note(state, model, recall, settings.patience)
+            if state.stale_evaluations == 0:
+                save_best(out, state.best)
+            save_checkpoint(out, model, optimizer, state)
+            loss = float(torch.stack(losses).mean())
+            losses.clear()
+            bar.console.print(f"step {state.step:>6}  loss {loss:.4f}  validation recall@50 {recall:.4f}")
+            bar.update(task, description=f"train · loss {loss:.3f} · best recall@50 {state.best_recall:.4f}")
+        bar.update(task, completed=state.step)
+    bar.update(task, total=state.step)
+    return state
+
+
+def train_step(
+    model: DMI, optimizer: torch.optim.Optimizer, batch: Batch, seed: int, step: int, settings: TrainConfig
+) -> Tensor:
+    """One optimiser step over the served trajectory; its loss. Dropout and noise depend on seed and step alone."""
+    torch.manual_seed(seed * 2**32 + step)
+    device = model.position.device
+    history, target, negatives = (torch.from_numpy(rows.astype(np.int64)).to(device) for rows in batch)
+    with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+        interests = model(history)
+    target_vectors, negative_vectors = model.item_embedding(target), model.item_embedding(negatives)
+    same = target[:, None] == negatives  # (B, M)
+
+    def recommendation_loss(vectors: Tensor) -> Tensor:
+        user = nearest_interest(vectors.float(), target_vectors)  # (B, D)
+        return sampled_softmax(user, target_vectors, negative_vectors, same, settings.hardness)
+
+    loss = recommendation_loss(interests.final)
+    if settings.coarse and model.config.steps:
+        loss = loss + settings.coarse * recommendation_loss(interests.coarse)
+    if settings.routing:
+        loss = loss + settings.routing * routing_variance(interests.weights.float(), model.config.dim)
+    if settings.reconstruction:
+        loss = loss + settings.reconstruction * reconstruction(interests)
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    optimizer.step()
+    return loss.detach()
+
+
+def choose_device(name: str) -> torch.device:
+    """auto, cpu or cuda; InputError for another name or a GPU that is not there."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name not in ("cpu", "cuda"):
+        raise InputError(f"unknown device {name!r}; choose one of: auto, cpu, cuda")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise InputError("no CUDA device is to be seen; use --device cpu")
+    return torch.device(name)
+
+
+def _claim(out: Path, info: RunInfo, resume: bool) -> None:
+    if not (out / RUN_FILE).exists():
+        save_run(out, info)
+    elif not resume:
+        raise InputError(f"{out} already holds a run; continue it with --resume or choose another --out")
+    elif (older := load_run(out)) != info:
+        raise InputError(
+            f"{out} was trained with {_difference(older, info)}; resume with the same or choose another --out"
+        )
+
+
+def _difference(older: RunInfo, newer: RunInfo) -> str:
+    if older.data != newer.data:
+        return f"the data in {older.data}"
+    before, after = older.recipe.model_dump(), newer.recipe.model_dump()
+    for section in ("network", "training"):
+        before |= before.pop(section)
+        after |= after.pop(section)
+    return ", ".join(f"{name}={value}" for name, value in before.items() if value != after[name])
+
+
+def _validate(model: DMI, dataset: Dataset) -> float:
+    """Recall@50 on the validation users, through the same search and merge that serve."""
+    users = held_out(dataset, "valid")
+    model.eval()
+    candidates = recommend(network_recommender(model)(model.config.steps), users.histories, exclude_seen=False)
+    model.train()
+    return ranking_metrics(candidates, users.targets)["recall@50"]
+
+
+def _note(state: Progress, model: DMI, recall: float, patience: int) -> None:
+    if recall > state.best_recall:
+        state.best_recall, state.best_step, state.stale_evaluations = recall, state.step, 0
+        state.best = {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
+    else:
+        state.stale_evaluations += 1
+        state.stopped = state.stale_evaluations >= patience
