@@ -1,0 +1,1 @@
+"""The online half, and the only place that knows HTTP, Redis and Prometheus."""

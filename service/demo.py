@@ -1,0 +1,117 @@
+"""The whole path on planted data: generate → prepare → train → evaluate → build → load → serve."""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+from rich.table import Table
+
+from models.bundle import promote
+from models.dataset import load_dataset
+from models.pipeline.build import build
+from models.pipeline.evaluate import evaluate
+from models.pipeline.planted import Planted, plant, write_planted
+from models.pipeline.prepare import prepare
+from models.pipeline.recipe import make_recipe
+from models.pipeline.train import choose_device, train
+from service.embedded_redis import embedded_redis
+from service.load import load_histories
+from service.server import check_port
+from service.terminal import console, print_report, progress_bar
+
+# Short histories and few steps: a minute on two cores, and the planted interests are found.
+DEMO_SETTINGS = ("max_len=30", "batch_size=128", "num_negatives=500", "max_steps=1000", "eval_every=200")
+READY_SECONDS = 60.0
+
+
+def run_demo(folder: Path, host: str, port: int, once: bool) -> None:
+    """Build everything in `folder`, serve it, and either ask one /match and stop, or run until Ctrl-C."""
+    check_port(host, port)
+    planted = plant()
+    artifacts = folder / "artifacts"
+    _step(
+        "Planting interests",
+        f"{len(planted.interests):,} users who each like 2 to 4 of 24 topics, and click noise",
+    )
+    events, items = write_planted(planted, folder)
+    with progress_bar() as bar:
+        prepare(events, folder / "data", items, 5, bar)
+        dataset = load_dataset(folder / "data")
+        shutil.rmtree(folder / "run", ignore_errors=True)  # a demo always trains anew
+        _step("Training DMI", " ".join(DEMO_SETTINGS))
+        recipe = make_recipe("dmi", 0, DEMO_SETTINGS, dataset.info.num_items)
+        train(dataset, folder / "run", recipe, choose_device("auto"), resume=False, bar=bar)
+    _step("Evaluating", "users the training never saw")
+    print_report(evaluate(folder / "run", dataset, "test", exclude_seen=False))
+    with console.status("exporting, indexing …"):
+        bundle = build(folder / "run", artifacts)
+    promote(artifacts, bundle.version)
+    _step("Built", str(bundle.path))
+    with embedded_redis(folder / "redis") as redis:
+        with progress_bar() as bar:
+            asyncio.run(load_histories(dataset, redis, "full", bar))
+        _serve(planted, artifacts, redis, host, port, once)
+
+
+def _serve(planted: Planted, artifacts: Path, redis: str, host: str, port: int, once: bool) -> None:
+    url = f"http://{host}:{port}"
+    command = ["serve", "--artifacts", str(artifacts), "--redis", redis, "--host", host, "--port", str(port)]
+    _step("Serving", shlex.join(["dmi", *command]))
+    server = subprocess.Popen([sys.executable, "-m", "service", *command])  # noqa: S603
+    try:
+        _wait_until_ready(server, url)
+        user, topics = planted.interests.row(0)
+        match = f"{url}/match?user_id={user}&n=10"
+        _print_answer(planted, user, topics, httpx.get(match, timeout=READY_SECONDS).raise_for_status().json())
+        console.print(f"\n  curl '{match}'\n\n  API pages: {url}/docs\n", highlight=False, soft_wrap=True)
+        if not once:
+            console.print("Ctrl-C stops the service; its data stay in the folder.")
+            server.wait()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def _wait_until_ready(server: subprocess.Popen[bytes], url: str) -> None:
+    deadline = time.monotonic() + READY_SECONDS
+    while time.monotonic() < deadline and server.poll() is None:
+        try:
+            if httpx.get(f"{url}/readyz", timeout=1).is_success:
+                return
+        except httpx.TransportError:
+            time.sleep(0.1)
+    raise RuntimeError(f"the service at {url} did not become ready; its last lines above say why")
+
+
+def _print_answer(planted: Planted, user: str, topics: list[str], answer: dict[str, Any]) -> None:
+    """The answer with titles, beside what the user truly likes."""
+    known = {item: (title, category) for item, title, category in planted.items.iter_rows()}
+    table = Table(title=f"{user}, who likes {', '.join(topics)}, gets", title_justify="left")
+    for name in ("item", "title", "category", "interest", "score"):
+        table.add_column(name, justify="right" if name in ("interest", "score") else "left")
+    for candidate in answer["candidates"]:
+        title, category = known[candidate["item_id"]]
+        mark = "green" if category in topics else "red"
+        table.add_row(
+            candidate["item_id"],
+            title,
+            f"[{mark}]{category}[/{mark}]",
+            str(candidate["interest"]),
+            f"{candidate['score']:.2f}",
+        )
+    console.print(table)
+
+
+def _step(name: str, detail: str) -> None:
+    console.rule(f"[bold]{name}", align="left")
+    console.print(detail, highlight=False, soft_wrap=True)

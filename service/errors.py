@@ -1,0 +1,76 @@
+"""Errors as RFC 9457 problem details: each knows its status, one handler writes them all."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+logger = logging.getLogger(__name__)
+MEDIA_TYPE = "application/problem+json"
+
+
+class Problem(HTTPException):
+    """A request that cannot be served; `detail` says what to do about it.
+
+    An HTTPException, because FastAPI turns anything else that is raised while it reads a body into a 400.
+    """
+
+    def body(self) -> dict[str, Any]:
+        """The members of the problem document."""
+        return {
+            "type": "about:blank",
+            "title": HTTPStatus(self.status_code).phrase,
+            "status": self.status_code,
+            "detail": self.detail,
+        }
+
+    def response(self) -> Response:
+        """The problem as an HTTP response."""
+        return Response(orjson.dumps(self.body()), self.status_code, self.headers, MEDIA_TYPE)
+
+
+def validation_problem(error: ValidationError | RequestValidationError) -> Problem:
+    """422 naming each field that is wrong."""
+    complaints = [f"{_field(problem)}: {_message(problem)}" for problem in error.errors()]
+    return Problem(422, "; ".join(complaints[:5]))
+
+
+def _field(problem: Mapping[str, Any]) -> str:
+    if problem["type"] == "json_invalid":
+        return "body"  # its location is a position in the text
+    names = [str(part) for part in problem["loc"] if part not in ("query", "body", "path", "header")]
+    return ".".join(names) or "body"
+
+
+def _message(problem: Mapping[str, Any]) -> str:
+    if problem["type"] == "extra_forbidden":
+        return "no such parameter"
+    if problem["type"] == "json_invalid":
+        return f"is no JSON ({problem['ctx']['error']})"
+    return str(problem["msg"]).removeprefix("Value error, ")
+
+
+def install(app: FastAPI) -> None:
+    """Route every error of the application through a problem document."""
+
+    @app.exception_handler(RequestValidationError)
+    async def _invalid(request: Request, error: RequestValidationError) -> Response:
+        return validation_problem(error).response()
+
+    @app.exception_handler(HTTPException)
+    async def _http(request: Request, error: HTTPException) -> Response:
+        return Problem(error.status_code, error.detail, error.headers).response()
+
+    @app.exception_handler(Exception)
+    async def _unexpected(request: Request, error: Exception) -> Response:
+        logger.error("unexpected error at %s", request.url.path, exc_info=error)
+        return Problem(500, "unexpected error; the log has the details").response()

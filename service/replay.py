@@ -1,0 +1,58 @@
+"""Held-out users asked over HTTP, and their answers as candidates: online measured like offline."""
+
+from __future__ import annotations
+
+import asyncio
+
+import httpx
+import numpy as np
+from rich.progress import Progress
+
+from models.dataset import Dataset
+from models.errors import InputError
+from models.pipeline.evaluate import DEPTH, HeldOut
+from models.sequences import Rows
+
+CONCURRENCY = 16
+TIMEOUT_SECONDS = 30.0
+
+
+async def ask_all(url: str, dataset: Dataset, users: HeldOut, exclude_seen: bool, progress: Progress) -> Rows:
+    """GET /match?n=50 for each user whose history `dmi load --split history` stored. (U, 50)
+
+    Raises InputError where the service cannot be reached, refuses, or knows none of these users.
+    """
+    rows = {item: row for row, item in enumerate(dataset.item_ids, start=1)}
+    answers = np.zeros((len(users.user_ids), DEPTH), np.int32)
+    task = progress.add_task(f"ask {url}", total=len(users.user_ids))
+    gate = asyncio.Semaphore(CONCURRENCY)
+    strangers = 0
+    async with httpx.AsyncClient(base_url=url, timeout=TIMEOUT_SECONDS) as client:
+
+        async def ask(user: int) -> None:
+            nonlocal strangers
+            wanted: dict[str, str | int] = {
+                "user_id": users.user_ids[user],
+                "n": DEPTH,
+                "exclude_seen": str(exclude_seen).lower(),
+            }
+            async with gate:
+                answer = await client.get("/match", params=wanted)
+            answer.raise_for_status()
+            body = answer.json()
+            strangers += body["source"] == "popular"
+            found = [rows.get(candidate["item_id"], 0) for candidate in body["candidates"]]
+            answers[user, : len(found)] = found
+            progress.update(task, advance=1)
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for user in range(len(users.user_ids)):
+                    group.create_task(ask(user))
+        except* (httpx.HTTPError, httpx.InvalidURL) as errors:
+            raise InputError(f"{url} did not answer ({errors.exceptions[0]})") from None
+    if strangers:
+        raise InputError(
+            f"{url} has no history of {strangers} of {len(answers)} users; store them with: dmi load … --split history"
+        )
+    return answers

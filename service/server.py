@@ -1,0 +1,52 @@
+"""Runs the application under uvicorn, in one process or several; settings travel as `DMI_…` variables."""
+
+from __future__ import annotations
+
+import os
+import socket
+import tempfile
+from pathlib import Path
+
+import uvicorn
+
+from models.bundle import current, load_bundle
+from service.metrics import MULTIPROCESS_DIR
+
+GRACE_SECONDS = 10
+
+
+def run_server(artifacts: Path, redis: str, host: str, port: int, workers: int) -> None:
+    """Serve until SIGTERM or Ctrl-C, then answer what is under way and stop.
+
+    Raises InputError where there is nothing sound to serve and OSError where the port is taken.
+    """
+    load_bundle(current(artifacts))  # say what is wrong here, once, rather than from every worker
+    check_port(host, port)
+    os.environ |= {"DMI_ARTIFACTS": str(artifacts.resolve()), "DMI_REDIS": redis}
+    with tempfile.TemporaryDirectory(prefix="dmi-metrics-") as folder:
+        if workers > 1:  # prometheus_client reads this variable when a worker imports it
+            os.environ[MULTIPROCESS_DIR] = folder
+        uvicorn.run(
+            "service.app:create_app",
+            factory=True,
+            host=host,
+            port=port,
+            workers=workers,
+            loop="uvloop",
+            http="httptools",
+            access_log=False,
+            timeout_graceful_shutdown=GRACE_SECONDS,
+        )
+
+
+def check_port(host: str, port: int) -> None:
+    """Raise OSError, saying what to do, where the address cannot be listened on."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise OSError(
+                f"cannot listen on {host}:{port} ({error.strerror}); choose another --port or --host"
+            ) from None

@@ -1,0 +1,80 @@
+"""What is served now: loads the promoted bundle, follows ARTIFACTS/current, keeps the old version on any error."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from models.bundle import Bundle, current, load_bundle
+from models.errors import InputError
+from service import metrics
+from service.matcher import Matcher
+
+logger = logging.getLogger(__name__)
+
+
+def load_current(artifacts: Path) -> Bundle:
+    """Load and verify the version that ARTIFACTS/current names; InputError where that fails."""
+    try:
+        bundle = load_bundle(current(artifacts))
+    except (InputError, OSError):
+        metrics.RELOADS.labels("error").inc()
+        raise
+    metrics.RELOADS.labels("loaded").inc()
+    return bundle
+
+
+def announce(bundle: Bundle, replaced: Bundle | None) -> None:
+    """Show the served version in the metrics."""
+    if replaced is not None:
+        metrics.BUNDLE_INFO.labels(replaced.version).set(0)
+    metrics.BUNDLE_INFO.labels(bundle.version).set(1)
+    metrics.BUNDLE_LOADED.set(time.time())
+
+
+class Reloader:
+    """Swaps the matcher's bundle between two batches; requests never wait for it."""
+
+    def __init__(self, artifacts: Path, matcher: Matcher, interval: float) -> None:
+        self._artifacts, self._matcher, self._interval = artifacts, matcher, interval
+        self._lock = asyncio.Lock()
+        self._refused: Path | None = None
+        self._asked = asyncio.Event()
+
+    async def reload(self) -> bool:
+        """Serve what `current` names; whether that is another version than before.
+
+        Raises InputError where the new version is damaged; the old one stays.
+        """
+        async with self._lock:
+            path = await asyncio.to_thread(current, self._artifacts)
+            served = self._matcher.bundle
+            if path.name == served.version:
+                return False
+            self._refused = path  # until it has loaded
+            bundle = await asyncio.to_thread(load_current, self._artifacts)
+            self._refused = None
+            self._matcher.bundle = bundle
+            announce(bundle, served)
+            logger.info("serving %s instead of %s", bundle.version, served.version)
+            return True
+
+    def soon(self) -> None:
+        """Ask follow() to reload now, even a version that failed before (SIGHUP)."""
+        self._refused = None
+        self._asked.set()
+
+    async def follow(self) -> None:
+        """Look at `current` every interval, for ever; a version that failed to load is not tried again and again."""
+        while True:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._asked.wait(), self._interval)
+            self._asked.clear()
+            try:
+                if current(self._artifacts) != self._refused:
+                    await self.reload()
+            except (InputError, OSError) as error:
+                logger.error("still serving %s: %s", self._matcher.bundle.version, error)

@@ -1,0 +1,67 @@
+"""What the command line shows: progress bars, tables, and the same figures as JSON."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import orjson
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from models.files import atomic_file
+
+if TYPE_CHECKING:
+    from models.pipeline.evaluate import Report
+
+console = Console()
+# Eight columns beside the model's name in a terminal of 80.
+SHORT = {
+    **{
+        f"{long}@{n}": f"{short}@{n}"
+        for n in (20, 50)
+        for long, short in (("recall", "R"), ("hitrate", "HR"), ("ndcg", "NDCG"))
+    },
+    "category_diversity@50": "Div@50",
+    "coverage@50": "Cov@50",
+}
+
+
+def progress_bar() -> Progress:
+    """One line per long step: what, how far, how long."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=console,
+    )
+
+
+def print_report(report: Report) -> None:
+    """A table: one line for each model, percentages."""
+    seen = "history items removed" if report.exclude_seen else "history items kept"
+    title = f"{report.split} split, {report.num_users:,} users, {seen}; percent"
+    table = Table(title=title, title_justify="left", box=SIMPLE, padding=(0, 1, 0, 0))
+    table.add_column("model", no_wrap=True)
+    for name in next(iter(report.metrics.values())):
+        table.add_column(SHORT.get(name, name), justify="right", no_wrap=True)
+    for model, metrics in report.metrics.items():
+        table.add_row(model, *("–" if value is None else f"{100 * value:.2f}" for value in metrics.values()))
+    console.print(table)
+
+
+def write_report(path: Path, reports: list[Report]) -> None:
+    """The same figures as fractions, as JSON."""
+    with atomic_file(path) as temporary:
+        temporary.write_bytes(orjson.dumps([report._asdict() for report in reports], option=orjson.OPT_INDENT_2))
