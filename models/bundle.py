@@ -141,6 +141,6 @@ def current(artifacts: Path) -> Path:
         version = (artifacts / CURRENT).read_text().strip()
     except FileNotFoundError:
         raise InputError(f"{artifacts} serves nothing yet ({CURRENT} is missing): dmi build … --promote") from None
-    if not version or Path(version).name != version:
+    if version in ("", ".", "..") or Path(version).name != version:
         raise InputError(f"{artifacts / CURRENT} does not name a version folder: {version!r}")
     return artifacts / version

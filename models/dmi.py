@@ -108,7 +108,7 @@ class InterestDenoiser(nn.Module):
     def forward(self, v_t: Tensor, step: int, memory: tuple[Tensor, Tensor], kept: Tensor) -> Tensor:
         """v_t (B, K, D), keys and values (B, heads, L, D/heads), kept (B, K, L) → predicted v_0 (B, K, D)."""
         keys, values = memory
-        x: Tensor = v_t / math.sqrt(self.alpha_bar[step])
+        x = v_t / math.sqrt(self.alpha_bar[step])
         queries = self._split(self.query(self.norm(x)))  # (B, heads, K, D/heads)
         step_key = self._split(self.step_key(self.steps[step])[None, None])  # (1, heads, 1, D/heads)
         on_items = (queries @ keys.transpose(2, 3)).masked_fill(~kept[:, None], -math.inf)  # (B, heads, K, L)
@@ -116,8 +116,7 @@ class InterestDenoiser(nn.Module):
         scores = torch.cat([on_items, on_step], dim=-1) / math.sqrt(queries.shape[-1])
         attended = scores.softmax(dim=-1)[..., :-1] @ values  # the step token's value is 0
         x = x + self.dropout(self.attention_out(attended.transpose(1, 2).flatten(2)))
-        x = x + self.dropout(self.down(F.silu(self.gate(x)) * self.up(x)))  # SwiGLU, arXiv 2002.05202
-        return x
+        return x + self.dropout(self.down(F.silu(self.gate(x)) * self.up(x)))  # SwiGLU, arXiv 2002.05202
 
     def _split(self, x: Tensor) -> Tensor:
         return x.view(*x.shape[:2], self.num_heads, -1).transpose(1, 2)  # (B, L, D) → (B, heads, L, D/heads)

@@ -41,4 +41,4 @@ class Encoder:
         """
         inputs = {"history": self._item_vectors[histories], "valid": histories != PADDING}
         (interests,) = self._session.run(["interests"], inputs)
-        return interests  # type: ignore[no-any-return]
+        return interests

@@ -9,6 +9,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from safetensors import SafetensorError
+
+WRITE_ERRORS = (OSError, SafetensorError)  # safetensors reports a full disk as an error of its own
+
 
 def fsync(path: Path) -> None:
     """Flush a file's (or a folder's) content to the disk."""
@@ -23,7 +27,7 @@ def fsync(path: Path) -> None:
 def atomic_file(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it is flushed and renamed to `path`.
 
-    On any error the temporary file is removed and an older `path` stays as it was.
+    On any error the temporary file is removed and an older `path` stays as it was. Raises OSError, naming `path`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -35,6 +39,8 @@ def atomic_file(path: Path) -> Iterator[Path]:
         fsync(temporary)
         temporary.replace(path)
         fsync(path.parent)
+    except WRITE_ERRORS as error:
+        raise _unwritten(path, error) from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -43,7 +49,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
 def atomic_folder(path: Path) -> Iterator[Path]:
     """Yield a temporary folder beside `path`; on success it takes the place of `path`.
 
-    On any error the temporary folder is removed and an older `path` stays as it was.
+    On any error the temporary folder is removed and an older `path` stays as it was. Raises OSError, naming `path`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
@@ -61,5 +67,11 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         else:
             temporary.replace(path)
         fsync(path.parent)
+    except WRITE_ERRORS as error:
+        raise _unwritten(path, error) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _unwritten(path: Path, error: Exception) -> OSError:
+    return OSError(f"cannot write {path} ({error}); is the disk full? What was there before is untouched")

@@ -50,8 +50,11 @@ class ItemIndex:
             raise InputError(f"{path} is no FAISS index ({reason}); build the bundle again") from None
 
     def save(self, path: Path) -> None:
-        """Write the index file."""
-        faiss.write_index(self._index, str(path))
+        """Write the index file; OSError where the disk does not take it."""
+        try:
+            faiss.write_index(self._index, str(path))
+        except RuntimeError as error:
+            raise OSError(str(error).splitlines()[-1]) from error
 
     def search(self, interests: NDArray[np.float32], count: int) -> Hits:
         """The `count` items of highest inner product with each interest. (B, K, D) → (B, K, min(count, N))"""

@@ -50,7 +50,7 @@ def history_length(length: NDArray[np.int64]) -> NDArray[np.int64]:
 
 def pad(history: Sequence[int], max_len: int) -> Rows:
     """The last `max_len` item rows, left-padded with 0. (max_len,)"""
-    recent = history[-max_len:]
+    recent = history[max(len(history) - max_len, 0) :]
     row = np.zeros(max_len, np.int32)
     if recent:
         row[-len(recent) :] = recent

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
@@ -197,6 +198,7 @@ def serve(
 
 def main() -> None:
     """Run the command line: 0 done, 1 failed, 2 bad input or usage; errors are one line on stderr."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # unwind: stop what we started
     sys.exit(_run())
 
 

@@ -53,10 +53,8 @@ class Matcher:
     async def match(self, queries: Sequence[Query]) -> list[Match]:
         """Answer a batch, in order. Users without a usable history get popular items, and so does everybody
         whom an outage of Redis or a failure of the model hits: then `degraded` says which."""
-        bundle, watch = (
-            self.bundle,
-            Stopwatch(),
-        )  # one version for the whole batch, whatever is reloaded meanwhile
+        bundle = self.bundle  # one version for the whole batch, whatever is reloaded meanwhile
+        watch = Stopwatch()
         histories, outage = await self._histories(queries)
         watch.lap("history")
         loop = asyncio.get_running_loop()
@@ -85,7 +83,9 @@ def _answer(
     found: dict[int, Candidates] = {}
     if personal:
         try:
-            found = dict(zip(personal, _lines(retrieve(bundle, [asked[i] for i in personal], watch)), strict=True))
+            retrieved = retrieve(bundle, [asked[i] for i in personal], watch)
+            found = dict(zip(personal, _lines(retrieved.candidates), strict=True))
+            metrics.observe_shifts(retrieved.shift.tolist())
         except Exception:
             logger.exception("the model failed; answering with popular items")
     others = [i for i in range(len(asked)) if i not in found]
@@ -98,9 +98,8 @@ def _answer(
         source: Literal["dmi", "popular"] = "dmi" if i in found else "popular"
         failed = "model" if i in popular and one.history else None
         reason = (outage if queries[i].user_id is not None else None) or failed
-        matches.append(_match(bundle, answers[i], one.n, source, reason, watch))
-        metrics.HISTORY_LENGTH.observe(len(histories[i]))
-    metrics.BATCH_SIZE.observe(len(queries))
+        matches.append(_match(bundle, answers[i], one.n, source, reason, watch.seconds))
+    metrics.observe_batch(watch.seconds, [len(history) for history in histories])
     return matches
 
 
@@ -124,12 +123,10 @@ def _match(
     n: int,
     source: Literal["dmi", "popular"],
     degraded: str | None,
-    watch: Stopwatch,
+    stages: dict[str, float],
 ) -> Match:
     size = int((line.rows[:n] != PADDING).sum())  # fewer than n only where the catalogue has no more
-    metrics.MATCHES.labels(source).inc()
-    if degraded:
-        metrics.DEGRADED.labels(degraded).inc()
+    metrics.count_match(source, degraded)
     return Match(
         version=bundle.version,
         source=source,
@@ -137,5 +134,5 @@ def _match(
         item_ids=[bundle.item_ids[row - 1] for row in line.rows[:size]],
         scores=line.scores[:size].tolist(),
         interests=line.interests[:size].tolist() if source == "dmi" else None,
-        stages=watch.seconds,
+        stages=stages,
     )

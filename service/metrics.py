@@ -56,6 +56,28 @@ RELOADS = Counter("dmi_reload_total", "Attempts to load a bundle", ["result"])
 EVENTS = Counter("dmi_events_total", "Events received", ["result"])
 
 
+def observe_batch(stages: dict[str, float], history_lengths: list[int]) -> None:
+    """Note one batch of matches: seconds by stage, and the length of each user's history."""
+    BATCH_SIZE.observe(len(history_lengths))
+    for stage, seconds in stages.items():
+        STAGE_SECONDS.labels(stage).observe(seconds)
+    for length in history_lengths:
+        HISTORY_LENGTH.observe(length)
+
+
+def observe_shifts(shifts: list[float]) -> None:
+    """Note how far refinement turned the interests of each user."""
+    for shift in shifts:
+        INTEREST_SHIFT.observe(shift)
+
+
+def count_match(source: str, degraded: str | None) -> None:
+    """Count one answer by where it came from and, where it fell back, why."""
+    MATCHES.labels(source).inc()
+    if degraded:
+        DEGRADED.labels(degraded).inc()
+
+
 def exposition() -> bytes:
     """All series in Prometheus' text format; summed over the workers where there are several."""
     folder = os.environ.get(MULTIPROCESS_DIR)

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from models.bundle import Bundle
 from models.merge import Candidates, Hits, merge
 from models.sequences import Rows, pad
-from service.metrics import INTEREST_SHIFT
 from service.stopwatch import Stopwatch
 
 
@@ -24,8 +23,15 @@ class Asked(NamedTuple):
     steps: int
 
 
-def retrieve(bundle: Bundle, asked: Sequence[Asked], watch: Stopwatch) -> Candidates:
-    """Candidates of users with a history, the most anybody asked for on each line. (B, max n)"""
+class Retrieved(NamedTuple):
+    """Candidates of each user, as many as anybody asked for, and how far refinement turned the interests."""
+
+    candidates: Candidates  # (B, max n)
+    shift: NDArray[np.float32]  # (B,)  1 − cos(coarse, served), mean over the K interests
+
+
+def retrieve(bundle: Bundle, asked: Sequence[Asked], watch: Stopwatch) -> Retrieved:
+    """Candidates of users who have a history."""
     histories = np.stack([pad(one.history, bundle.config.max_len) for one in asked])  # (B, L)
     by_step = bundle.encoder.encode(histories)  # (B, S + 1, K, D)
     interests = by_step[np.arange(len(asked)), [one.steps for one in asked]]  # (B, K, D)
@@ -35,9 +41,7 @@ def retrieve(bundle: Bundle, asked: Sequence[Asked], watch: Stopwatch) -> Candid
     watch.lap("search")
     candidates = merge(hits, n, excluded)
     watch.lap("merge")
-    for shift in _shift(by_step[:, 0], interests):
-        INTEREST_SHIFT.observe(shift)
-    return candidates
+    return Retrieved(candidates, _shift(by_step[:, 0], interests))
 
 
 def retrieve_popular(bundle: Bundle, asked: Sequence[Asked]) -> Candidates:
@@ -53,8 +57,8 @@ def _excluded(asked: Sequence[Asked]) -> Rows:
     return np.stack([pad(one.excluded, width) for one in asked])
 
 
-def _shift(coarse: NDArray[np.float32], served: NDArray[np.float32]) -> list[float]:
-    """How far refinement turned a user's interests: 1 − cos, mean over the K. (B, K, D) → B values"""
+def _shift(coarse: NDArray[np.float32], served: NDArray[np.float32]) -> NDArray[np.float32]:
+    """1 − cos(coarse, served), mean over the K interests. (B, K, D) → (B,)"""
     norms = np.linalg.norm(coarse, axis=-1) * np.linalg.norm(served, axis=-1)  # (B, K)
     cosine = (coarse * served).sum(axis=-1) / np.maximum(norms, 1e-12)
-    return (1 - cosine).mean(axis=1).tolist()  # type: ignore[no-any-return]
+    return (1 - cosine).mean(axis=1)

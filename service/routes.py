@@ -46,8 +46,7 @@ class Parts(NamedTuple):
 
 
 def _parts(request: Request) -> Parts:
-    parts: Parts = request.app.state.parts
-    return parts
+    return request.app.state.parts
 
 
 def _admin(request: Request) -> Parts:
@@ -105,7 +104,7 @@ async def match_many(asked: MatchRequests, parts: Served) -> Response:
 @router.post("/events", status_code=202, response_model=EventsAnswer, responses={**ANSWERS, 413: PROBLEM, 503: PROBLEM})
 async def events(received: Events, parts: Served) -> Response:
     """Store behaviour; the user's next answer is made with it."""
-    stored = [Behaviour(event.user_id, event.item_id, event.seconds, event.event_id) for event in received.events]
+    stored = [Behaviour(event.user_id, event.item_id, event.timestamp, event.event_id) for event in received.events]
     try:
         appended = await parts.store.append(stored)
     except RedisError as error:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Le, MaxLen, MinLen
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 MAX_ID = 256
 MAX_CANDIDATES = 1000
@@ -24,7 +24,15 @@ def _printable(value: str) -> str:
     return value
 
 
+def _to_seconds(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    moment = datetime.fromisoformat(value)  # its ValueError becomes the field's 422
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
 Id = Annotated[str, MinLen(1), MaxLen(MAX_ID), AfterValidator(_printable)]
+Seconds = Annotated[float, BeforeValidator(_to_seconds), Ge(0), Le(MAX_TIMESTAMP)]
 Steps = Annotated[int, Ge(0), Le(64)]
 
 
@@ -107,15 +115,8 @@ class Event(BaseModel):
 
     user_id: Id
     item_id: Id
-    timestamp: Annotated[float, Ge(0), Le(MAX_TIMESTAMP)] | datetime | None = Field(
-        None, description="seconds since 1970, or ISO 8601"
-    )
+    timestamp: Seconds | None = Field(None, description="seconds since 1970, or ISO 8601 text (UTC unless it says)")
     event_id: Id | None = None
-
-    @property
-    def seconds(self) -> float | None:
-        """The timestamp in seconds since 1970."""
-        return self.timestamp.timestamp() if isinstance(self.timestamp, datetime) else self.timestamp
 
 
 class Events(BaseModel):

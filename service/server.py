@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
+import sys
 import tempfile
 from pathlib import Path
 
@@ -20,6 +22,8 @@ def run_server(artifacts: Path, redis: str, host: str, port: int, workers: int) 
 
     Raises InputError where there is nothing sound to serve and OSError where the port is taken.
     """
+    # uvicorn drains and then raises the signal again: that must unwind, so that an embedded Redis is stopped too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     load_bundle(current(artifacts))  # say what is wrong here, once, rather than from every worker
     check_port(host, port)
     os.environ |= {"DMI_ARTIFACTS": str(artifacts.resolve()), "DMI_REDIS": redis}

@@ -12,6 +12,8 @@ from models.bundle import Bundle, current, load_bundle
 from models.errors import InputError
 from service import metrics
 from service.matcher import Matcher
+from service.retrieval import Asked, retrieve, retrieve_popular
+from service.stopwatch import Stopwatch
 
 logger = logging.getLogger(__name__)
 
@@ -23,8 +25,16 @@ def load_current(artifacts: Path) -> Bundle:
     except (InputError, OSError):
         metrics.RELOADS.labels("error").inc()
         raise
+    _warm_up(bundle)
     metrics.RELOADS.labels("loaded").inc()
     return bundle
+
+
+def _warm_up(bundle: Bundle) -> None:
+    """Walk the request path once: first calls allocate and import, and no user should wait for that."""
+    row = int(bundle.popular["row"][0])
+    retrieve(bundle, [Asked([row], [row], 1, bundle.config.steps)], Stopwatch())
+    retrieve_popular(bundle, [Asked([], [row], 1, 0)])
 
 
 def announce(bundle: Bundle, replaced: Bundle | None) -> None:

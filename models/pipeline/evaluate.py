@@ -55,7 +55,7 @@ class Report(NamedTuple):
 
 def held_out(dataset: Dataset, split: SplitName) -> HeldOut:
     """Divide a split's users into histories and targets."""
-    start, stop = dataset.bounds(split)
+    start, stop = dataset.bounds(split)  # every user has at least 2 events: prepare sees to it
     users = dataset.sequences.slice(start, stop)
     lengths = history_length(users.lengths)
     positions = np.arange(len(users.items)) - np.repeat(users.offsets[:-1], users.lengths)
@@ -74,8 +74,7 @@ def network_recommender(model: DMI) -> Callable[[int], Recommender]:
     @torch.inference_mode()
     def encode(histories: Rows, steps: int) -> NDArray[np.float32]:
         rows = torch.from_numpy(histories.astype(np.int64)).to(model.position.device)
-        interests: NDArray[np.float32] = model(rows).by_step[:, steps].float().cpu().numpy()
-        return interests
+        return model(rows).by_step[:, steps].float().cpu().numpy()
 
     return lambda steps: Recommender(lambda rows: encode(rows, steps), index, model.config.max_len)
 

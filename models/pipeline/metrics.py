@@ -35,8 +35,7 @@ def _hits(candidates: Rows, targets: Sequences) -> NDArray[np.bool_]:
     stride = int(max(candidates.max(initial=0), targets.items.max(initial=0))) + 1
     users = np.repeat(np.arange(len(targets), dtype=np.int64), targets.lengths)
     lift = np.arange(len(candidates), dtype=np.int64)[:, None] * stride
-    hit: NDArray[np.bool_] = np.isin(candidates + lift, targets.items + users * stride) & (candidates != PADDING)
-    return hit
+    return np.isin(candidates + lift, targets.items + users * stride) & (candidates != PADDING)
 
 
 def coverage(candidates: Rows, num_items: int) -> float:

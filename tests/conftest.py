@@ -1,0 +1,159 @@
+"""Real parts for all tests: planted data, a DMI trained on it once, its bundle, a real Redis, a real server."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+import torch
+from rich.progress import Progress
+
+from models.bundle import Bundle, promote
+from models.dataset import Dataset, load_dataset
+from models.pipeline.build import build
+from models.pipeline.planted import Planted, plant, write_planted
+from models.pipeline.prepare import prepare
+from models.pipeline.recipe import make_recipe
+from models.pipeline.train import train
+from service.demo import DEMO_SETTINGS
+from service.embedded_redis import embedded_redis
+
+TOKEN = "the-admin-token"  # noqa: S105
+DEADLINE = 60.0
+
+
+def wait_until(condition: Callable[[], bool], what: str, seconds: float = DEADLINE) -> None:
+    """Poll until `condition` holds; fail, saying what was awaited, after `seconds`."""
+    deadline = time.monotonic() + seconds
+    pause = threading.Event()
+    while not condition():
+        if time.monotonic() > deadline:
+            pytest.fail(f"{what}: not within {seconds} s")
+        pause.wait(0.02)
+
+
+def dmi(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the command line as a user would."""
+    return subprocess.run(
+        [sys.executable, "-m", "service", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
+        timeout=240,
+    )
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def planted() -> Planted:
+    return plant()
+
+
+@pytest.fixture(scope="session")
+def dataset(planted: Planted, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    folder = tmp_path_factory.mktemp("planted")
+    events, items = write_planted(planted, folder)
+    with Progress(disable=True) as bar:
+        prepare(events, folder / "data", items, 5, bar)
+    return load_dataset(folder / "data")
+
+
+@pytest.fixture(scope="session")
+def run(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo's own training run."""
+    out = tmp_path_factory.mktemp("run") / "run"
+    recipe = make_recipe("dmi", 0, DEMO_SETTINGS, dataset.info.num_items)
+    with Progress(disable=True) as bar:
+        train(dataset, out, recipe, torch.device("cpu"), resume=False, bar=bar)
+    return out
+
+
+@pytest.fixture(scope="session")
+def artifacts(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("artifacts")
+    promote(folder, build(run, folder).version)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def bundle(artifacts: Path) -> Bundle:
+    from models.bundle import current, load_bundle
+
+    return load_bundle(current(artifacts))
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with embedded_redis(tmp_path_factory.mktemp("redis")) as url:
+        yield url
+
+
+class Service:
+    """A running `dmi serve` and a client of it."""
+
+    def __init__(self, process: subprocess.Popen[bytes], client: httpx.Client, log: Path) -> None:
+        self.process, self.client, self.log = process, client, log
+
+    @property
+    def url(self) -> str:
+        return str(self.client.base_url)
+
+    def candidates(self, user: str, **parameters: object) -> list[str]:
+        answer = self.client.get("/match", params={"user_id": user, **parameters})
+        assert answer.status_code == 200, answer.text
+        return [candidate["item_id"] for candidate in answer.json()["candidates"]]
+
+    def post_events(self, *events: dict[str, object]) -> dict[str, int]:
+        answer = self.client.post("/events", json={"events": events})
+        assert answer.status_code == 202, answer.text
+        return dict(answer.json())
+
+
+@contextmanager
+def serving(artifacts: Path, redis: str, log: Path, *options: str, **environment: str) -> Iterator[Service]:
+    """`dmi serve` as a process of its own, ready when this yields, stopped after."""
+    port = free_port()
+    with log.open("wb") as output, httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+        process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "service", "serve", "--artifacts", str(artifacts)),
+                *("--redis", redis, "--port", str(port), *options),
+            ],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "DMI_ADMIN_TOKEN": TOKEN, "DMI_RELOAD_INTERVAL": "0.1", **environment},
+        )
+
+        def is_ready() -> bool:
+            assert process.poll() is None, log.read_text()
+            try:
+                return client.get("/readyz").is_success
+            except httpx.TransportError:
+                return False
+
+        try:
+            wait_until(is_ready, "the service to be ready")
+            yield Service(process, client, log)
+        finally:
+            process.terminate()
+            process.wait(timeout=DEADLINE)
+
+
+@pytest.fixture(scope="session")
+def service(artifacts: Path, redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    with serving(artifacts, redis_url, tmp_path_factory.mktemp("service") / "log") as running:
+        yield running

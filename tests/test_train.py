@@ -1,0 +1,136 @@
+"""Training: it learns, it can be killed at any moment, it refuses what it cannot continue."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from rich.progress import Progress
+from safetensors.torch import load_file
+
+from models.dataset import Dataset, load_dataset
+from models.errors import InputError
+from models.pipeline.planted import plant, write_planted
+from models.pipeline.prepare import prepare
+from models.pipeline.recipe import make_recipe
+from models.pipeline.run import CHECKPOINT_FILE, RUN_FILE, WEIGHTS_FILE, load_best, load_run
+from models.pipeline.train import choose_device, train
+from tests.conftest import dmi, wait_until
+
+SMALL = ("dim=16", "max_len=10", "batch_size=32", "num_negatives=50", "max_steps=120", "eval_every=10", "patience=99")
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory) -> Dataset:
+    folder = tmp_path_factory.mktemp("small")
+    events, items = write_planted(plant(300), folder)
+    with Progress(disable=True) as bar:
+        prepare(events, folder / "data", items, 5, bar)
+    return load_dataset(folder / "data")
+
+
+def trained(dataset: Dataset, out: Path, *changes: str, model: str = "dmi", resume: bool = False):
+    recipe = make_recipe(model, 0, [*SMALL, *changes], dataset.info.num_items)
+    with Progress(disable=True) as bar:
+        return train(dataset, out, recipe, torch.device("cpu"), resume, bar)
+
+
+def test_killed_and_resumed_it_ends_with_the_weights_of_an_uninterrupted_run(small, tmp_path):
+    whole, torn = tmp_path / "whole", tmp_path / "torn"
+    arguments = ["train", str(small.path), *(word for value in SMALL for word in ("--set", value)), "--out"]
+    assert dmi(*arguments, whole).returncode == 0
+    process = subprocess.Popen([sys.executable, "-m", "service", *arguments, str(torn)], stdout=subprocess.DEVNULL)
+    wait_until((torn / CHECKPOINT_FILE).exists, "the first checkpoint")
+    os.kill(process.pid, signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    finished = dmi(*arguments, torn, "--resume")
+    assert finished.returncode == 0, finished.stderr
+    for name in (WEIGHTS_FILE, CHECKPOINT_FILE):
+        expected, resumed = load_file(whole / name), load_file(torn / name)
+        assert expected.keys() == resumed.keys()
+        assert all(torch.equal(expected[key], resumed[key]) for key in expected), name
+    assert sorted(path.name for path in torn.iterdir()) == sorted(path.name for path in whole.iterdir())
+
+
+def test_resume_without_a_checkpoint_starts_and_a_finished_run_stays_finished(small, tmp_path):
+    first = trained(small, tmp_path / "run", "max_steps=20", resume=True)
+    before = (tmp_path / "run" / WEIGHTS_FILE).read_bytes()
+    again = trained(small, tmp_path / "run", "max_steps=20", resume=True)
+    assert (first.step, again.step) == (20, 20)
+    assert (tmp_path / "run" / WEIGHTS_FILE).read_bytes() == before
+
+
+def test_it_stops_when_validation_no_longer_improves(small, tmp_path):
+    # A learning rate that destroys: the first evaluation stays the best.
+    state = trained(small, tmp_path / "run", "learning_rate=1", "eval_every=2", "patience=3", "max_steps=100")
+    assert state.stopped
+    assert state.step < 100
+    assert state.step == state.best_step + 2 * 3
+
+
+def test_the_weights_are_the_best_and_not_the_last(small, tmp_path):
+    state = trained(small, tmp_path / "run")
+    model = load_best(tmp_path / "run", load_run(tmp_path / "run"))
+    assert all(torch.equal(value, state.best[name]) for name, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize("model", ["comirec-sa", "remi"])
+@pytest.mark.parametrize("changes", [[], ["hardness=1", "routing=10", "reconstruction=0.1", "keep_mass=0.9"]])
+def test_every_model_and_option_trains(small, tmp_path, model, changes):
+    trained(small, tmp_path / "run", "max_steps=10", *changes, model=model)
+    assert load_best(tmp_path / "run", load_run(tmp_path / "run")).config.steps == 0
+
+
+def test_dmi_trains_with_every_option(small, tmp_path):
+    options = [
+        "hardness=1",
+        "routing=10",
+        "reconstruction=0.1",
+        "keep_mass=0.9",
+        "schedule=cosine",
+        "sampler=posterior",
+    ]
+    state = trained(small, tmp_path / "run", "max_steps=10", *options)
+    assert all(value.isfinite().all() for value in state.best.values())
+
+
+def test_a_run_is_not_overwritten_or_mixed_with_another(small, tmp_path):
+    trained(small, tmp_path / "run", "max_steps=10")
+    with pytest.raises(InputError, match="already holds a run; continue it with --resume"):
+        trained(small, tmp_path / "run", "max_steps=10")
+    with pytest.raises(InputError, match=r"was trained with dropout=0.2, max_steps=10; resume with the same"):
+        trained(small, tmp_path / "run", "max_steps=20", "dropout=0.5", resume=True)
+
+
+@pytest.mark.parametrize("name", [WEIGHTS_FILE, RUN_FILE])
+def test_a_damaged_run_is_refused(small, tmp_path, name):
+    trained(small, tmp_path / "run", "max_steps=10")
+    (tmp_path / "run" / name).write_bytes(b"damaged")
+    with pytest.raises(InputError, match=f"{name} is damaged"):
+        load_best(tmp_path / "run", load_run(tmp_path / "run"))
+
+
+@pytest.mark.parametrize(
+    ("model", "assignment", "message"),
+    [
+        ("sasrec", "dim=16", "unknown model 'sasrec'; choose one of: dmi, comirec-sa, remi"),
+        ("dmi", "dim", "'dim': expected name=value"),
+        ("dmi", "depth=3", "'depth=3': no such name; known: batch_size, coarse, dim"),
+        ("dmi", "num_items=3", "'num_items=3': no such name"),
+        ("dmi", "dim=much", "dim: Input should be a valid integer"),
+        ("dmi", "dropout=1", "dropout: Input should be less than 1"),
+        ("dmi", "start=2", "steps 4 needs a start of at least as many timesteps, not 2"),
+    ],
+)
+def test_a_recipe_that_makes_no_sense_is_refused(model, assignment, message):
+    with pytest.raises(InputError, match=message):
+        make_recipe(model, 0, [assignment], 100)
+
+
+def test_an_unknown_device_is_refused():
+    with pytest.raises(InputError, match="unknown device 'tpu'"):
+        choose_device("tpu")
+    assert choose_device("cpu").type == "cpu"
