@@ -196,6 +196,23 @@ def serve(
         run_server(artifacts, url, host, port, workers)
 
 
+@app.command()
+def bench(
+    name: Annotated[Literal["batches", "encoder"], typer.Argument(help="What to measure, on one core.")],
+    folder: Annotated[Path, typer.Option(envvar="DMI_FOLDER", help="What dmi demo made.")] = Path("demo"),
+) -> None:
+    """Units a second beside a baseline of the same run: a table, and one JSON line."""
+    from models.dataset import load_dataset
+    from models.pipeline.bench import bench_batches, bench_encoder
+    from service.terminal import print_figures
+
+    dataset = load_dataset(folder / "data")
+    if name == "batches":
+        print_figures("histories/s", bench_batches(dataset))
+    else:
+        print_figures("users/s", bench_encoder(folder / "artifacts", folder / "run", dataset))
+
+
 def main() -> None:
     """Run the command line: 0 done, 1 failed, 2 bad input or usage; errors are one line on stderr."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # unwind: stop what we started

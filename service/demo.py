@@ -27,16 +27,13 @@ from service.load import load_histories
 from service.server import check_port
 from service.terminal import console, print_report, progress_bar
 
-# A minute on two cores. Hard negatives and some routing regularisation separate the 24 topics quickly; pruning by mass
-# adapts to how few of an interest's items are its own.
+# A minute on two cores; pruning by mass adapts to how few of an interest's items are its own.
 DEMO_SETTINGS = (
     "max_len=30",
     "dropout=0.05",
     "keep_mass=0.8",
     "batch_size=128",
     "num_negatives=500",
-    "hardness=1",
-    "routing=5",
     "max_steps=1200",
     "eval_every=300",
 )

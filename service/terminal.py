@@ -61,6 +61,17 @@ def print_report(report: Report) -> None:
     console.print(table)
 
 
+def print_figures(unit: str, figures: dict[str, float]) -> None:
+    """A benchmark's table for people, then one line of JSON for machines."""
+    table = Table(box=SIMPLE)
+    table.add_column("")
+    table.add_column(unit, justify="right")
+    for name, figure in figures.items():
+        table.add_row(name, f"{figure:,.1f} ×" if name == "ratio" else f"{figure:,.0f}")
+    console.print(table)
+    print(orjson.dumps({"unit": unit, **figures}).decode())
+
+
 def write_report(path: Path, reports: list[Report]) -> None:
     """The same figures as fractions, as JSON."""
     with atomic_file(path) as temporary:

@@ -413,9 +413,9 @@ def test_sigterm_answers_what_is_under_way(artifacts, redis_url, tmp_path):
 
     with serving(artifacts, redis_url, tmp_path / "log") as service:
         body = {"requests": [{"history": ["yoga-01"], "n": 1000}] * 256}
-        with ThreadPoolExecutor(1) as pool:
+        with ThreadPoolExecutor(1) as pool, httpx.Client(base_url=service.url, timeout=30) as other:
             under_way = pool.submit(service.client.post, "/match", json=body)
-            wait_until(lambda: series(httpx.Client(base_url=service.url))["dmi_inflight"] >= 2, "the request to arrive")
+            wait_until(lambda: series(other)["dmi_inflight"] >= 2, "the request to arrive")
             service.process.terminate()
             assert under_way.result().status_code == 200
         assert service.process.wait(timeout=30) == 0

@@ -12,7 +12,8 @@ import torch
 from models.bundle import current, load_bundle
 from models.dataset import Dataset
 from models.pipeline.batches import FIRST_TARGET, Batches
-from models.sequences import Sequences
+from models.pipeline.run import load_best, load_run
+from models.sequences import Rows, Sequences
 
 SECONDS = 2.0  # per measurement
 Figures = dict[str, float]
@@ -37,7 +38,7 @@ def bench_batches(dataset: Dataset, size: int = 256, max_len: int = 50) -> Figur
     return {"vectorised": vectorised, "python loop": looped, "ratio": vectorised / looped}
 
 
-def _looped_batch(users: Sequences, size: int, max_len: int, step: int) -> np.ndarray:  # type: ignore[type-arg]
+def _looped_batch(users: Sequences, size: int, max_len: int, step: int) -> Rows:
     rng = np.random.default_rng(step)
     batch = np.zeros((size, max_len), np.int32)
     for line in range(size):
@@ -50,14 +51,12 @@ def _looped_batch(users: Sequences, size: int, max_len: int, step: int) -> np.nd
 
 def bench_encoder(artifacts: Path, run: Path, dataset: Dataset) -> Figures:
     """Users a second encoded on one core by the served ONNX graph, alone and in batches of 8, against torch."""
-    from models.pipeline.run import load_best, load_run
-
     torch.set_num_threads(1)
     bundle, model = load_bundle(current(artifacts)), load_best(run, load_run(run))
     users = dataset.split("test")
     histories = users.windows(np.arange(len(users)), users.lengths, bundle.config.max_len)
 
-    def lines(call: int, size: int) -> np.ndarray:  # type: ignore[type-arg]
+    def lines(call: int, size: int) -> Rows:
         first = call * size % (len(histories) - size)
         return histories[first : first + size]
 

@@ -28,7 +28,7 @@ class TrainConfig(BaseModel):
     hardness: Annotated[float, Ge(0), Le(100)] = 0.0
     routing: Annotated[float, Ge(0)] = 0.0
     # Weight of the same loss on the interests before refinement: keeps steps=0 a usable fallback.
-    coarse: Annotated[float, Ge(0)] = 0.2
+    coarse: Annotated[float, Ge(0)] = 1.0
     # Weight of ‖refined − sg(v_0)‖²; the loss drawn in DMI's figure has no such term.
     reconstruction: Annotated[float, Ge(0)] = 0.0
 
@@ -46,7 +46,7 @@ class Recipe(BaseModel):
 
 # The models differ in these values only; all else (optimiser, batches, dropout, stopping) is the same.
 MODELS: dict[str, dict[str, float]] = {
-    "dmi": {},
+    "dmi": {"hardness": 1.0, "routing": 10.0},
     "comirec-sa": {"steps": 0},
     "remi": {"steps": 0, "hardness": 1.0, "routing": 100.0},
 }

@@ -1,0 +1,34 @@
+# `make` alone lists the targets. PYTHON=python3.11 chooses the interpreter for .venv.
+PYTHON ?= python3
+VENV := .venv
+PIP := $(VENV)/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: $(VENV)/train.stamp ## planted data → trained model → service; ARGS=--once asks one /match and stops
+	$(VENV)/bin/dmi demo $(ARGS)
+
+test: $(VENV)/dev.stamp ## run every test
+	$(VENV)/bin/pytest $(ARGS)
+
+lint: $(VENV)/dev.stamp ## style and types
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+bench: $(VENV)/train.stamp ## the benchmarks, on what `make demo` made
+	$(VENV)/bin/dmi bench batches
+	$(VENV)/bin/dmi bench encoder
+
+clean: ## remove the virtual environment and the demo's files
+	rm -rf $(VENV) demo
+
+$(VENV)/%.stamp: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	@echo "installing (a minute or two) …"
+	$(PIP) --editable '.[$*]'
+	@touch $@
