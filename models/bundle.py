@@ -118,7 +118,7 @@ def read_manifest(path: Path) -> Manifest:
     """manifest.json of a bundle folder; InputError where there is none or it is damaged."""
     try:
         manifest = Manifest.model_validate_json((path / MANIFEST).read_bytes())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise InputError(f"{path} is no bundle ({MANIFEST} is missing); make one with: dmi build") from None
     except ValidationError as error:
         raise InputError(

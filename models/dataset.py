@@ -95,7 +95,7 @@ def load_dataset(path: Path) -> Dataset:
             user_ids=orjson.loads((path / "user_ids.json").read_bytes()),
             item_ids=orjson.loads((path / "item_ids.json").read_bytes()),
         )
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise InputError(f"{path} is no data set ({error.filename} is missing); make one with: dmi prepare") from None
     except (ValueError, EOFError, ValidationError) as error:
         raise InputError(f"{path} is a damaged data set ({error}); prepare it again") from None

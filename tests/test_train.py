@@ -101,8 +101,16 @@ def test_a_run_is_not_overwritten_or_mixed_with_another(small, tmp_path):
     trained(small, tmp_path / "run", "max_steps=10")
     with pytest.raises(InputError, match="already holds a run; continue it with --resume"):
         trained(small, tmp_path / "run", "max_steps=10")
-    with pytest.raises(InputError, match=r"was trained with dropout=0.2, max_steps=10; resume with the same"):
-        trained(small, tmp_path / "run", "max_steps=20", "dropout=0.5", resume=True)
+    with pytest.raises(InputError, match=r"was trained with dropout=0.2, patience=99; resume with the same"):
+        trained(small, tmp_path / "run", "max_steps=20", "dropout=0.5", "patience=2", resume=True)
+
+
+def test_a_run_resumed_for_more_steps_is_the_longer_run(small, tmp_path):
+    trained(small, tmp_path / "run", "max_steps=10")
+    trained(small, tmp_path / "run", "max_steps=20", resume=True)
+    trained(small, tmp_path / "whole", "max_steps=20")
+    resumed, whole = (load_file(tmp_path / name / CHECKPOINT_FILE) for name in ("run", "whole"))
+    assert all(torch.equal(resumed[key], whole[key]) for key in whole)
 
 
 @pytest.mark.parametrize("name", [WEIGHTS_FILE, RUN_FILE])

@@ -45,7 +45,7 @@ def load_run(path: Path) -> RunInfo:
     """Read run.json; InputError where the folder is no run."""
     try:
         return RunInfo.model_validate_json((path / RUN_FILE).read_bytes())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise InputError(f"{path} is no training run ({RUN_FILE} is missing); make one with: dmi train") from None
     except ValidationError as error:
         raise InputError(f"{path / RUN_FILE} is damaged or of another version ({error.error_count()} errors)") from None
@@ -99,9 +99,7 @@ def load_checkpoint(path: Path, model: DMI, optimizer: torch.optim.Optimizer) ->
         model.load_state_dict(_under("model.", tensors))
         for name, parameter in model.named_parameters():
             state = _under(f"adam.{name}.", tensors)
-            optimizer.state[parameter] = {
-                key: value if key == "step" else value.to(parameter.device) for key, value in state.items()
-            }
+            optimizer.state[parameter] = {key: value.to(parameter.device) for key, value in state.items()}
     except (SafetensorError, RuntimeError, KeyError) as error:
         raise InputError(f"{file} is damaged ({error}); delete the run and train again") from None
     return Progress(**numbers, best=_under("best.", tensors))

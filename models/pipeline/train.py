@@ -36,7 +36,7 @@ def train(
 
     Writes run.json, then at each evaluation the checkpoint and, where they are better, the weights. On the CPU a
     resumed run ends with the same weights as an uninterrupted one.
-    Raises InputError where `out` holds another run, or one and `resume` is not set.
+    Raises InputError where `out` holds another run, or one and `resume` is not set; only `max_steps` may differ.
     """
     _claim(out, RunInfo(recipe=recipe, data=dataset.path), resume)
     settings = recipe.training
@@ -115,23 +115,24 @@ def choose_device(name: str) -> torch.device:
 
 
 def _claim(out: Path, info: RunInfo, resume: bool) -> None:
-    if not (out / RUN_FILE).exists():
-        save_run(out, info)
-    elif not resume:
-        raise InputError(f"{out} already holds a run; continue it with --resume or choose another --out")
-    elif (older := load_run(out)) != info:
-        raise InputError(
-            f"{out} was trained with {_difference(older, info)}; resume with the same or choose another --out"
-        )
+    """Write run.json, unless `out` holds a run that cannot be continued as this one."""
+    if (out / RUN_FILE).exists():
+        if not resume:
+            raise InputError(f"{out} already holds a run; continue it with --resume or choose another --out")
+        differences = _differences(load_run(out), info)
+        if differences:
+            raise InputError(f"{out} was trained with {differences}; resume with the same or choose another --out")
+    save_run(out, info)
 
 
-def _difference(older: RunInfo, newer: RunInfo) -> str:
-    if older.data != newer.data:
-        return f"the data in {older.data}"
-    before, after = older.recipe.model_dump(), newer.recipe.model_dump()
-    for section in ("network", "training"):
-        before |= before.pop(section)
-        after |= after.pop(section)
+def _differences(older: RunInfo, newer: RunInfo) -> str:
+    """What the older run had otherwise, as `name=value, …`; a run may be resumed for more or fewer steps."""
+    before, after = (
+        {"data": info.data, "model": info.recipe.model, "seed": info.recipe.seed}
+        | info.recipe.network.model_dump()
+        | info.recipe.training.model_dump(exclude={"max_steps"})
+        for info in (older, newer)
+    )
     return ", ".join(f"{name}={value}" for name, value in before.items() if value != after[name])
 
 
