@@ -38,6 +38,7 @@ class Manifest(BaseModel):
     model: str
     git_revision: str | None
     data: Path
+    catalogue: str  # Dataset.catalogue: which item each row is
     data_cutoff: float
     num_users: int
     num_items: int
@@ -139,7 +140,7 @@ def current(artifacts: Path) -> Path:
     """The folder that ARTIFACTS/current names; InputError where there is none."""
     try:
         version = (artifacts / CURRENT).read_text().strip()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError, UnicodeDecodeError):
         raise InputError(f"{artifacts} serves nothing yet ({CURRENT} is missing): dmi build … --promote") from None
     if version in ("", ".", "..") or Path(version).name != version:
         raise InputError(f"{artifacts / CURRENT} does not name a version folder: {version!r}")

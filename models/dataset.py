@@ -8,6 +8,7 @@ the next validate, the last test.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -23,6 +24,15 @@ from models.sequences import Sequences
 
 SplitName = Literal["train", "valid", "test"]
 FORMAT = 1
+FILES = (
+    "items.npy",
+    "offsets.npy",
+    "timestamps.npy",
+    "user_ids.json",
+    "item_ids.json",
+    "items.parquet",
+    "dataset.json",
+)
 
 
 class DatasetInfo(BaseModel):
@@ -52,6 +62,11 @@ class Dataset:
     user_ids: list[str]  # (U,)
     item_ids: list[str]  # (N,)  the id of row r is item_ids[r − 1]
 
+    @property
+    def catalogue(self) -> str:
+        """SHA-256 of the numbered catalogue: weights belong to this numbering and to no other."""
+        return hashlib.sha256(orjson.dumps(self.item_ids)).hexdigest()
+
     def bounds(self, split: SplitName) -> tuple[int, int]:
         """First and one-past-last user of a split (8:1:1)."""
         count = len(self.sequences)
@@ -65,8 +80,14 @@ class Dataset:
 
 def save_dataset(dataset: Dataset, items_parquet: bytes) -> None:
     """Write the folder `dataset.path` whole, or leave what was there."""
-    if dataset.path.exists() and not (dataset.path / "dataset.json").exists() and any(dataset.path.iterdir()):
-        raise InputError(f"{dataset.path} holds something other than a data set; choose another --out")
+    if dataset.path.exists():
+        if not dataset.path.is_dir():
+            raise InputError(f"{dataset.path} is a file; choose another --out")
+        foreign = sorted({path.name for path in dataset.path.iterdir()} - set(FILES))
+        if foreign:
+            raise InputError(
+                f"{dataset.path} holds something other than a data set ({foreign[0]}); choose another --out"
+            )
     with atomic_folder(dataset.path) as folder:
         np.save(folder / "items.npy", dataset.sequences.items)
         np.save(folder / "offsets.npy", dataset.sequences.offsets)

@@ -62,7 +62,11 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         if path.exists():
             older = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.old."))
             path.replace(older)
-            temporary.replace(path)
+            try:
+                temporary.replace(path)
+            except OSError:
+                older.replace(path)
+                raise
             shutil.rmtree(older)
         else:
             temporary.replace(path)

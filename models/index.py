@@ -17,6 +17,11 @@ from models.merge import Hits
 faiss.cvar.distance_compute_blas_threshold = 2**31 - 1
 
 
+def use_one_core() -> None:
+    """Keep FAISS to one core in the calling thread: workers, not searches, share a machine's cores."""
+    faiss.omp_set_num_threads(1)
+
+
 class ItemIndex:
     """Item vectors behind one face: build, save, load, search. Row r of the catalogue is FAISS id r − 1."""
 

@@ -12,13 +12,14 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 
+from models.index import use_one_core
 from service import errors
 from service.batcher import Batcher
 from service.history import HistoryStore
 from service.matcher import Matcher
 from service.middleware import RequestMiddleware
 from service.routes import Parts, router
-from service.serving import Reloader, announce, load_current
+from service.serving import Reloader, announce, load_current_or
 from service.settings import Settings
 
 
@@ -28,13 +29,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        bundle = load_current(settings.artifacts)
+        bundle = load_current_or(settings.fallback, settings.artifacts)
         announce(bundle, None)
         store = HistoryStore.connect(
             settings.redis, settings.redis_timeout, settings.history_limit, settings.history_ttl
         )
         # One thread: the encoder and the search each fill a core, and event loop and metrics need the rest.
-        with ThreadPoolExecutor(1, "compute") as executor:
+        with ThreadPoolExecutor(1, "compute", use_one_core) as executor:
             matcher = Matcher(bundle, store, executor)
             batcher = Batcher(matcher.match, settings.max_batch)
             reloader = Reloader(settings.artifacts, matcher, settings.reload_interval)

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
+from pydantic import ValidationError
+from redis.exceptions import RedisError
 from typer.exceptions import TyperException
 
 from models.errors import InputError
@@ -224,9 +226,12 @@ def _run() -> int:
         app(standalone_mode=False)
     except InputError as error:
         return _fail(2, str(error))
+    except ValidationError as error:  # a DMI_… variable of the service
+        problem = error.errors()[0]
+        return _fail(2, f"DMI_{str(problem['loc'][0]).upper()}: {problem['msg']}")
     except TyperException as error:
         return _fail(2, error.format_message())
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, RedisError) as error:
         return _fail(1, str(error))
     except KeyboardInterrupt:
         return _fail(130, "interrupted")

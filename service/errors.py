@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -14,7 +13,6 @@ from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-logger = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
 
 
@@ -60,7 +58,7 @@ def _message(problem: Mapping[str, Any]) -> str:
 
 
 def install(app: FastAPI) -> None:
-    """Route every error of the application through a problem document."""
+    """Write every error as a problem document (the unexpected ones are the middleware's)."""
 
     @app.exception_handler(RequestValidationError)
     async def _invalid(request: Request, error: RequestValidationError) -> Response:
@@ -68,9 +66,6 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def _http(request: Request, error: HTTPException) -> Response:
+        if error.status_code == 400 and "parsing the body" in error.detail:  # bytes that are no text, endless nesting
+            return Problem(422, "body: is no JSON").response()
         return Problem(error.status_code, error.detail, error.headers).response()
-
-    @app.exception_handler(Exception)
-    async def _unexpected(request: Request, error: Exception) -> Response:
-        logger.error("unexpected error at %s", request.url.path, exc_info=error)
-        return Problem(500, "unexpected error; the log has the details").response()

@@ -61,7 +61,6 @@ class HistoryStore:
 
     def __init__(self, redis: Redis, limit: int, ttl: int) -> None:
         self._redis, self._limit, self._ttl = redis, limit, ttl
-        self._append = redis.register_script(APPEND)
 
     @classmethod
     def connect(cls, url: str, timeout: float, limit: int, ttl: int) -> Self:
@@ -98,7 +97,7 @@ class HistoryStore:
             arguments[event.user_id] += [repr(timestamp), event.event_id or "", _member(order, event.item_id)]
         pipe = self._redis.pipeline(transaction=False)
         for user_id, values in arguments.items():
-            await self._append([_history_key(user_id), _events_key(user_id)], values, client=pipe)
+            pipe.eval(APPEND, 2, _history_key(user_id), _events_key(user_id), *values)
         counts = await pipe.execute()
         return Appended(sum(count[0] for count in counts), sum(count[1] for count in counts))
 

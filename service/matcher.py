@@ -78,6 +78,7 @@ def _answer(
     bundle: Bundle, queries: Sequence[Query], histories: list[list[str]], outage: str | None, watch: Stopwatch
 ) -> list[Match]:
     """The part of match() that computes; it runs in the executor."""
+    watch.restart()
     asked = [_asked(bundle, query, history) for query, history in zip(queries, histories, strict=True)]
     personal = [i for i, one in enumerate(asked) if one.history]
     found: dict[int, Candidates] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from prometheus_client import (
@@ -96,4 +97,7 @@ def _forget_dead_workers(folder: Path) -> None:
         try:
             os.kill(pid, 0)
         except ProcessLookupError:
-            mark_process_dead(pid)  # type: ignore[no-untyped-call]
+            with suppress(FileNotFoundError):  # another scrape was first
+                mark_process_dead(pid)  # type: ignore[no-untyped-call]
+        except PermissionError:
+            pass  # somebody else's process has the number now; its gauge goes when the service restarts

@@ -3,6 +3,7 @@ the throughput.)"""
 
 from __future__ import annotations
 
+import logging
 import re
 import time
 import uuid
@@ -13,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service.errors import Problem
 from service.metrics import INFLIGHT, REJECTED, REQUEST_SECONDS, REQUESTS
 
+logger = logging.getLogger(__name__)
 UNLIMITED = frozenset({"/livez", "/readyz", "/metrics", "/version"})  # still answered when all else is refused
 SAFE_ID = re.compile(r"[\x21-\x7e]{1,128}")
 
@@ -28,14 +30,14 @@ class RequestMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        started, status = time.perf_counter(), 500
+        started, status, started_answer = time.perf_counter(), 500, False
         given = Headers(scope=scope).get("x-request-id", "")
         request_id = given if SAFE_ID.fullmatch(given) else uuid.uuid4().hex
 
         async def send_with_id(message: Message) -> None:
-            nonlocal status
+            nonlocal status, started_answer
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status, started_answer = message["status"], True
                 MutableHeaders(scope=message)["X-Request-Id"] = request_id
             await send(message)
 
@@ -47,6 +49,11 @@ class RequestMiddleware:
                 await problem.response()(scope, receive, send_with_id)
             else:
                 await self._app(scope, self._bounded(receive), send_with_id)
+        except Exception:
+            logger.exception("request %s to %s failed", request_id, scope["path"])
+            if started_answer:
+                raise
+            await Problem(500, "unexpected error; the log has the details").response()(scope, receive, send_with_id)
         finally:
             self._inflight -= 1
             INFLIGHT.dec()

@@ -40,6 +40,8 @@ async def ask_all(url: str, dataset: Dataset, users: HeldOut, exclude_seen: bool
                 answer = await client.get("/match", params=wanted)
             answer.raise_for_status()
             body = answer.json()
+            if body["degraded"]:
+                raise InputError(f"{url} is degraded ({body['degraded']}): its answers are not the model's")
             strangers += body["source"] == "popular"
             found = [rows.get(candidate["item_id"], 0) for candidate in body["candidates"]]
             answers[user, : len(found)] = found
@@ -49,6 +51,8 @@ async def ask_all(url: str, dataset: Dataset, users: HeldOut, exclude_seen: bool
             async with asyncio.TaskGroup() as group:
                 for user in range(len(users.user_ids)):
                     group.create_task(ask(user))
+        except* InputError as errors:
+            raise errors.exceptions[0] from None
         except* (httpx.HTTPError, httpx.InvalidURL) as errors:
             raise InputError(f"{url} did not answer ({errors.exceptions[0]})") from None
     if strangers:

@@ -46,9 +46,11 @@ def retrieve(bundle: Bundle, asked: Sequence[Asked], watch: Stopwatch) -> Retrie
 
 def retrieve_popular(bundle: Bundle, asked: Sequence[Asked]) -> Candidates:
     """The most popular items that are not excluded; their score is their number of events. (B, max n)"""
-    rows = np.broadcast_to(bundle.popular["row"], (len(asked), 1, len(bundle.popular)))
-    scores = np.broadcast_to(bundle.popular["events"].astype(np.float32), rows.shape)
-    return merge(Hits(rows, scores), max(one.n for one in asked), _excluded(asked))
+    excluded, n = _excluded(asked), max(one.n for one in asked)
+    enough = bundle.popular[: n + excluded.shape[1]]
+    rows = np.broadcast_to(enough["row"], (len(asked), 1, len(enough)))
+    scores = np.broadcast_to(enough["events"].astype(np.float32), rows.shape)
+    return merge(Hits(rows, scores), n, excluded)
 
 
 def _excluded(asked: Sequence[Asked]) -> Rows:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 from collections.abc import Iterable
 from importlib.metadata import version
@@ -81,24 +82,23 @@ async def match(asked: Annotated[MatchQuery, Query()], parts: Served) -> Respons
 @router.post("/match", response_model=MatchAnswers, responses={**ANSWERS, 413: PROBLEM})
 async def match_many(asked: MatchRequests, parts: Served) -> Response:
     """Candidates for up to 256 users or histories; each request is answered, or refused, on its own."""
-    results: list[dict[str, Any]] = [{}] * len(asked.requests)
-    queries: dict[int, Asking] = {}
-    for i, body in enumerate(asked.requests):
-        try:
-            one = MatchRequest.model_validate(body)
-            queries[i] = Asking(
-                one.user_id, one.n, one.exclude_seen, one.exclude, _steps(one.steps, parts), one.history or ()
-            )
-        except ValidationError as error:
-            results[i] = validation_problem(error).body()
-        except Problem as problem:
-            results[i] = problem.body()
-    if not queries:
-        return _json({"results": results})
-    matches = await parts.matcher.match(list(queries.values()))
-    for (i, query), found in zip(queries.items(), matches, strict=True):
-        results[i] = _answer(query.user_id, found)
-    return _json({"results": results}, headers=_headers(matches[0]))
+    results = await asyncio.gather(*(_result(one, parts) for one in asked.requests))
+    answered = [found for _, found in results if found]
+    return _json({"results": [body for body, _ in results]}, headers=_headers(answered[-1]) if answered else None)
+
+
+async def _result(one: object, parts: Parts) -> tuple[dict[str, Any], Match | None]:
+    """The answer to one request of a batch, or the problem with it."""
+    try:
+        if not isinstance(one, MatchRequest):
+            one = MatchRequest.model_validate(one)
+        query = Asking(one.user_id, one.n, one.exclude_seen, one.exclude, _steps(one.steps, parts), one.history or ())
+    except ValidationError as error:
+        return validation_problem(error).body(), None
+    except Problem as problem:
+        return problem.body(), None
+    found = await parts.batcher.submit(query)
+    return _answer(one.user_id, found), found
 
 
 @router.post("/events", status_code=202, response_model=EventsAnswer, responses={**ANSWERS, 413: PROBLEM, 503: PROBLEM})

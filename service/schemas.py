@@ -72,7 +72,10 @@ class MatchRequests(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    requests: Annotated[list[dict[str, Any]], MinLen(1), MaxLen(MAX_REQUESTS)]
+    # What is no MatchRequest stays as it came: its problem is the answer in its place.
+    requests: Annotated[
+        list[Annotated[MatchRequest | Any, Field(union_mode="left_to_right")]], MinLen(1), MaxLen(MAX_REQUESTS)
+    ]
 
 
 class Candidate(BaseModel):
@@ -128,7 +131,7 @@ class Events(BaseModel):
 
 
 class EventsAnswer(BaseModel):
-    """Events stored, events seen before, and how many of the stored are of items that the model does not know."""
+    """Events stored, events seen before, and how many of all are of items that the served model does not know."""
 
     accepted: int
     duplicates: int

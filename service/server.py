@@ -13,8 +13,10 @@ import uvicorn
 
 from models.bundle import current, load_bundle
 from service.metrics import MULTIPROCESS_DIR
+from service.settings import Settings
 
 GRACE_SECONDS = 10
+START_SECONDS = 120  # a worker verifies and loads its bundle first
 
 
 def run_server(artifacts: Path, redis: str, host: str, port: int, workers: int) -> None:
@@ -24,9 +26,10 @@ def run_server(artifacts: Path, redis: str, host: str, port: int, workers: int) 
     """
     # uvicorn drains and then raises the signal again: that must unwind, so that an embedded Redis is stopped too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    load_bundle(current(artifacts))  # say what is wrong here, once, rather than from every worker
+    Settings()  # so that a variable out of range is one line here, and not a traceback of each worker
+    bundle = load_bundle(current(artifacts))  # say what is wrong here, once, rather than from every worker
     check_port(host, port)
-    os.environ |= {"DMI_ARTIFACTS": str(artifacts.resolve()), "DMI_REDIS": redis}
+    os.environ |= {"DMI_ARTIFACTS": str(artifacts.resolve()), "DMI_REDIS": redis, "DMI_FALLBACK": bundle.version}
     with tempfile.TemporaryDirectory(prefix="dmi-metrics-") as folder:
         if workers > 1:  # prometheus_client reads this variable when a worker imports it
             os.environ[MULTIPROCESS_DIR] = folder
@@ -40,6 +43,7 @@ def run_server(artifacts: Path, redis: str, host: str, port: int, workers: int) 
             http="httptools",
             access_log=False,
             timeout_graceful_shutdown=GRACE_SECONDS,
+            timeout_worker_healthcheck=START_SECONDS,
         )
 
 

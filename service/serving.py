@@ -22,12 +22,26 @@ def load_current(artifacts: Path) -> Bundle:
     """Load and verify the version that ARTIFACTS/current names; InputError where that fails."""
     try:
         bundle = load_bundle(current(artifacts))
-    except (InputError, OSError):
+        _warm_up(bundle)
+    except Exception:
         metrics.RELOADS.labels("error").inc()
         raise
-    _warm_up(bundle)
     metrics.RELOADS.labels("loaded").inc()
     return bundle
+
+
+def load_current_or(fallback: str | None, artifacts: Path) -> Bundle:
+    """The promoted bundle or, where that is damaged, the one that was sound when the service started.
+
+    A worker that starts again later must not take the service down for a bad promotion.
+    """
+    try:
+        return load_current(artifacts)
+    except (InputError, OSError) as error:
+        if fallback is None:
+            raise
+        logger.error("serving %s: %s", fallback, error)
+        return load_bundle(artifacts / fallback)
 
 
 def _warm_up(bundle: Bundle) -> None:
@@ -79,6 +93,7 @@ class Reloader:
 
     async def follow(self) -> None:
         """Look at `current` every interval, for ever; a version that failed to load is not tried again and again."""
+        said = ""
         while True:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._asked.wait(), self._interval)
@@ -86,5 +101,8 @@ class Reloader:
             try:
                 if current(self._artifacts) != self._refused:
                     await self.reload()
-            except (InputError, OSError) as error:
-                logger.error("still serving %s: %s", self._matcher.bundle.version, error)
+                said = ""
+            except Exception as error:  # whatever is wrong with a new version, the old one goes on
+                if str(error) != said:
+                    logger.error("still serving %s: %s", self._matcher.bundle.version, error)
+                said = str(error)

@@ -32,4 +32,7 @@ class Settings(BaseSettings):
     )
     max_body: Annotated[int, Ge(1024)] = Field(1 << 20, description="bytes of a request body; larger ones get 413")
     reload_interval: Annotated[float, Gt(0)] = Field(1.0, description="seconds between looks at `current`")
+    fallback: str | None = Field(
+        None, description="version to start with where the promoted one is damaged; set by `dmi serve`"
+    )
     admin_token: SecretStr | None = Field(None, description="bearer token of the admin routes; unset turns them off")

@@ -12,6 +12,10 @@ class Stopwatch:
         self.seconds: dict[str, float] = {}
         self._last = time.perf_counter()
 
+    def restart(self) -> None:
+        """Leave out the time since the last lap: it was spent waiting, in no stage."""
+        self._last = time.perf_counter()
+
     def lap(self, stage: str) -> None:
         """Note the time since the last lap under `stage`."""
         now = time.perf_counter()

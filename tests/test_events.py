@@ -26,14 +26,18 @@ def events(**columns) -> pl.DataFrame:
     [
         ([1, 2], ["1", "2"]),
         (["a", "ü/ 1"], ["a", "ü/ 1"]),
-        ([1.0, 2.0], ["1", "2"]),
         ([1.5, 2.0], ["1.5", "2.0"]),
+        (["007", "7"], ["007", "7"]),
         ([2**40, 7], [str(2**40), "7"]),
     ],
 )
 def test_ids_of_any_type_become_text(tmp_path, suffix, ids, expected):
     read = read_events(write(tmp_path, events(user=ids), suffix))
     assert read["user"].to_list() == expected
+
+
+def test_whole_floats_of_a_parquet_are_whole_numbers(tmp_path):
+    assert read_events(write(tmp_path, events(user=[1.0, 2.0])))["user"].to_list() == ["1", "2"]
 
 
 MOMENT = datetime(2026, 5, 1, 12, 30, 15, tzinfo=UTC)
@@ -52,6 +56,8 @@ SECONDS = MOMENT.timestamp()
         ["2026-05-01T12:30:15Z"] * 2,
         ["2026-05-01T14:30:15+02:00"] * 2,
         ["2026-05-01 12:30:15"] * 2,
+        ["2026-05-01T12:30:15.000Z", "2026-05-01 12:30:15"],
+        [str(int(SECONDS))] * 2,
     ],
 )
 def test_times_of_any_unit_become_seconds(tmp_path, times):
@@ -72,11 +78,19 @@ def test_other_columns_are_ignored(tmp_path):
     ("changes", "message"),
     [
         ({"user": [None, 2]}, r"column 'user' is empty in 1 of 2 rows, first in row 1"),
-        ({"item": [3.0, np.nan]}, r"column 'item' is empty or NaN in 1 of 2 rows, first in row 2"),
+        ({"item": [3.0, np.nan]}, r"column 'item' is empty, NaN or infinite in 1 of 2 rows, first in row 2"),
         ({"item": [3, -1]}, r"column 'item' is negative in 1 of 2 rows, first in row 2 \(-1\)"),
         ({"item": [3.0, -1.0]}, r"column 'item' is negative"),
         ({"user": ["", "b"]}, r"column 'user' is empty"),
-        ({"user": ["x" * 257, "b"]}, r"column 'user' is longer than 256 bytes"),
+        ({"user": ["-5", "b"]}, r"column 'user' is negative"),
+        ({"user": ["a", "NaN"]}, r"column 'user' is NaN in 1 of 2 rows, first in row 2"),
+        ({"user": [1.5, float("inf")]}, r"column 'user' is empty, NaN or infinite"),
+        ({"user": ["a\n", "b"]}, r"column 'user' has control characters"),
+        (
+            {"timestamp": ["1700000000", "soon"]},
+            r"column 'timestamp' is no number, where others are .* row 2 \('soon'\)",
+        ),
+        ({"user": ["x" * 257, "b"]}, r"column 'user' is longer than 256 characters"),
         ({"user": [[1], [2]]}, r"column 'user' of type List\(Int64\) cannot be an id"),
         (
             {"timestamp": ["yesterday", "2026-05-01"]},

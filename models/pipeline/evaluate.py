@@ -119,11 +119,22 @@ def evaluate(path: Path, dataset: Dataset, split: SplitName, exclude_seen: bool)
     """Evaluate a run (by its network) or a bundle (by its ONNX encoder and its index file)."""
     if _is_bundle(path):
         bundle = load_bundle(path)
+        require_catalogue(dataset, bundle.manifest.catalogue)
         recommender = bundle_recommender(bundle.encoder, bundle.index)
         return evaluate_model(bundle.manifest.model, bundle.config, recommender, dataset, split, exclude_seen)
     run = load_run(path)
+    require_catalogue(dataset, run.catalogue)
     recommender = network_recommender(load_best(path, run))
     return evaluate_model(run.recipe.model, run.recipe.network, recommender, dataset, split, exclude_seen)
+
+
+def require_catalogue(dataset: Dataset, catalogue: str) -> None:
+    """InputError where a data set numbers its items otherwise than the one that a model was trained on."""
+    if dataset.catalogue != catalogue:
+        raise InputError(
+            f"{dataset.path} was prepared again since: its rows are other items than the model's; "
+            "train again, or name the older folder with --data"
+        )
 
 
 def evaluate_model(
@@ -134,15 +145,7 @@ def evaluate_model(
     split: SplitName,
     exclude_seen: bool,
 ) -> Report:
-    """Popularity, the model without refinement, and the model with all its steps.
-
-    Raises InputError where the data set is not the one that the model knows.
-    """
-    if dataset.info.num_items != config.num_items:
-        raise InputError(
-            f"{dataset.path} has {dataset.info.num_items} items and the model {config.num_items}: "
-            "it was prepared again; train again, or name the older folder with --data"
-        )
+    """Popularity, the model without refinement, and the model with all its steps."""
     histories = held_out(dataset, split).histories
     answers = {"popular": recommend_popular(config.num_items, histories, exclude_seen)}
     if config.steps:

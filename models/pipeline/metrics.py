@@ -51,10 +51,13 @@ def category_diversity(candidates: Rows, categories: NDArray[np.int64]) -> float
     """
     if (categories < 0).all():
         return None
-    found = categories[candidates[:, :50]]  # (U, 50)
-    known = (found >= 0) & (candidates[:, :50] != PADDING)
-    same = (found[:, :, None] == found[:, None, :]) & known[:, :, None] & known[:, None, :]
-    size = known.sum(axis=1)
-    pairs = size * (size - 1)
-    same_pairs = same.sum(axis=(1, 2)) - size
-    return float((1 - same_pairs / np.maximum(pairs, 1))[pairs > 0].mean())
+    shares = []
+    for chunk in np.array_split(candidates[:, :50], len(candidates) // 1024 + 1):  # a chunk's pairs fit in memory
+        found = categories[chunk]  # (U, 50)
+        known = (found >= 0) & (chunk != PADDING)
+        same = (found[:, :, None] == found[:, None, :]) & known[:, :, None] & known[:, None, :]
+        size = known.sum(axis=1)
+        pairs = size * (size - 1)
+        same_pairs = same.sum(axis=(1, 2)) - size
+        shares.append((1 - same_pairs / np.maximum(pairs, 1))[pairs > 0])
+    return float(np.concatenate(shares).mean())

@@ -84,6 +84,9 @@ def _catalogue(events: pl.DataFrame, items_path: Path | None) -> pl.DataFrame:
         named = table.with_columns(clean_ids(table["item"], items_path)).unique(
             "item", keep="first", maintain_order=True
         )
+    for name in ("title", "category", "categories"):
+        if name in named.columns and named[name].dtype.is_nested():
+            raise InputError(f"{items_path}: column {name!r} is a list; join it with '|'")
     optional = [
         pl.col(name).cast(pl.String) if name in named.columns else pl.lit(None, pl.String).alias(name)
         for name in ("title", "category", "categories")

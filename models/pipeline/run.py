@@ -27,6 +27,7 @@ class RunInfo(BaseModel):
 
     recipe: Recipe
     data: Path
+    catalogue: str  # Dataset.catalogue: which item each row is
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +39,7 @@ def train(
     resumed run ends with the same weights as an uninterrupted one.
     Raises InputError where `out` holds another run, or one and `resume` is not set; only `max_steps` may differ.
     """
-    _claim(out, RunInfo(recipe=recipe, data=dataset.path), resume)
+    _claim(out, RunInfo(recipe=recipe, data=dataset.path, catalogue=dataset.catalogue), resume)
     settings = recipe.training
     torch.manual_seed(recipe.seed)
     model = DMI(recipe.network).to(device)
@@ -60,13 +61,15 @@ def train(
         losses.append(train_step(model, optimizer, batches[state.step], recipe.seed, state.step, settings))
         state.step += 1
         if state.step % settings.eval_every == 0 or state.step == settings.max_steps:
+            loss = float(torch.stack(losses).mean())
+            losses.clear()
+            if not math.isfinite(loss):
+                raise RuntimeError(f"the loss is {loss} at step {state.step}; lower --set learning_rate")
             recall = _validate(model, dataset)
             _note(state, model, recall, settings.patience)
             if state.stale_evaluations == 0:
                 save_best(out, state.best)
             save_checkpoint(out, model, optimizer, state)
-            loss = float(torch.stack(losses).mean())
-            losses.clear()
             bar.console.print(f"step {state.step:>6}  loss {loss:.4f}  validation recall@50 {recall:.4f}")
             bar.update(task, description=f"train · loss {loss:.3f} · best recall@50 {state.best_recall:.4f}")
         bar.update(task, completed=state.step)
@@ -128,7 +131,7 @@ def _claim(out: Path, info: RunInfo, resume: bool) -> None:
 def _differences(older: RunInfo, newer: RunInfo) -> str:
     """What the older run had otherwise, as `name=value, …`; a run may be resumed for more or fewer steps."""
     before, after = (
-        {"data": info.data, "model": info.recipe.model, "seed": info.recipe.seed}
+        {"data": info.data, "catalogue": info.catalogue, "model": info.recipe.model, "seed": info.recipe.seed}
         | info.recipe.network.model_dump()
         | info.recipe.training.model_dump(exclude={"max_steps"})
         for info in (older, newer)
