@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,6 +82,8 @@ def load_bundle(path: Path) -> Bundle:
     Raises InputError, naming the file, where one is missing or altered or does not fit the others.
     """
     manifest = read_manifest(path)
+    if manifest.version != path.resolve().name:
+        raise InputError(f"{path} was renamed: its manifest says {manifest.version}; give it that name again")
     for name in FILES:
         if name not in manifest.files:
             raise InputError(f"{path / MANIFEST} does not list {name}; build the bundle again")
@@ -139,9 +142,9 @@ def promote(artifacts: Path, version: str) -> None:
 def current(artifacts: Path) -> Path:
     """The folder that ARTIFACTS/current names; InputError where there is none."""
     try:
-        version = (artifacts / CURRENT).read_text().strip()
-    except (FileNotFoundError, NotADirectoryError, UnicodeDecodeError):
+        version = (artifacts / CURRENT).read_bytes().decode(errors="replace").strip()
+    except (FileNotFoundError, NotADirectoryError):
         raise InputError(f"{artifacts} serves nothing yet ({CURRENT} is missing): dmi build … --promote") from None
-    if version in ("", ".", "..") or Path(version).name != version:
+    if not re.fullmatch(r"\w[\w.-]*", version, re.ASCII):
         raise InputError(f"{artifacts / CURRENT} does not name a version folder: {version!r}")
     return artifacts / version

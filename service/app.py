@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from importlib.metadata import version
 
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 
 from models.index import use_one_core
 from service import errors
@@ -55,7 +56,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         description="Candidate matching with diffusion-refined multi-interest user vectors.",
         lifespan=lifespan,
     )
-    app.add_middleware(RequestMiddleware, max_inflight=settings.max_inflight, max_body=settings.max_body)
+    paths = frozenset(route.path for route in router.routes if isinstance(route, APIRoute))
+    app.add_middleware(RequestMiddleware, paths=paths, max_inflight=settings.max_inflight, max_body=settings.max_body)
     app.include_router(router)
     errors.install(app)
     return app

@@ -191,11 +191,9 @@ def serve(
     workers: Annotated[int, typer.Option(envvar="DMI_WORKERS", min=1, max=256, help="Processes.")] = 1,
 ) -> None:
     """Serve the promoted bundle over HTTP."""
-    from service.embedded_redis import redis_at
     from service.server import run_server
 
-    with redis_at(redis, artifacts) as url:
-        run_server(artifacts, url, host, port, workers)
+    run_server(artifacts, redis, host, port, workers)
 
 
 @app.command()
@@ -230,7 +228,7 @@ def _run() -> int:
         problem = error.errors()[0]
         return _fail(2, f"DMI_{str(problem['loc'][0]).upper()}: {problem['msg']}")
     except TyperException as error:
-        return _fail(2, error.format_message())
+        return _fail(2, error.format_message() or "say what to do; see dmi --help")
     except (OSError, RuntimeError, RedisError) as error:
         return _fail(1, str(error))
     except KeyboardInterrupt:

@@ -112,7 +112,7 @@ def redis_at(url: str | None, artifacts: Path) -> Iterator[str]:
     try:
         with Redis.from_url(url, socket_timeout=CONNECT_SECONDS, socket_connect_timeout=CONNECT_SECONDS) as client:
             client.ping()
-    except ValueError as error:
+    except (ValueError, TypeError) as error:  # no URL, or one with an unknown option
         raise InputError(f"--redis {url}: {error}") from None
     except RedisError as error:
         raise RuntimeError(f"no Redis answers at {url} ({error}); start one, or leave out --redis") from None

@@ -22,8 +22,8 @@ SAFE_ID = re.compile(r"[\x21-\x7e]{1,128}")
 class RequestMiddleware:
     """Gives each request an id, refuses what is too much or too large, counts and times the rest."""
 
-    def __init__(self, app: ASGIApp, max_inflight: int, max_body: int) -> None:
-        self._app, self._max_inflight, self._max_body = app, max_inflight, max_body
+    def __init__(self, app: ASGIApp, paths: frozenset[str], max_inflight: int, max_body: int) -> None:
+        self._app, self._paths, self._max_inflight, self._max_body = app, paths, max_inflight, max_body
         self._inflight = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -57,7 +57,7 @@ class RequestMiddleware:
         finally:
             self._inflight -= 1
             INFLIGHT.dec()
-            route = getattr(scope.get("route"), "path", "unknown")
+            route = scope["path"] if scope["path"] in self._paths else "unknown"
             REQUESTS.labels(route, str(status)).inc()
             REQUEST_SECONDS.labels(route).observe(time.perf_counter() - started)
 

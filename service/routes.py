@@ -23,6 +23,7 @@ from service.history import Behaviour, HistoryStore
 from service.matcher import Match, Matcher
 from service.matcher import Query as Asking
 from service.schemas import (
+    MAX_EXCLUDE,
     Events,
     EventsAnswer,
     MatchAnswer,
@@ -74,6 +75,8 @@ router = APIRouter()
 async def match(asked: Annotated[MatchQuery, Query()], parts: Served) -> Response:
     """Candidates for one stored user."""
     exclude = [item for item in asked.exclude.split(",") if item]
+    if len(exclude) > MAX_EXCLUDE:
+        raise Problem(422, f"exclude: {len(exclude)} items, where {MAX_EXCLUDE} are allowed")
     query = Asking(asked.user_id, asked.n, asked.exclude_seen, exclude, _steps(asked.steps, parts))
     found = await parts.batcher.submit(query)
     return _json(_answer(asked.user_id, found), headers=_headers(found))

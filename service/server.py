@@ -12,6 +12,7 @@ from pathlib import Path
 import uvicorn
 
 from models.bundle import current, load_bundle
+from service.embedded_redis import redis_at
 from service.metrics import MULTIPROCESS_DIR
 from service.settings import Settings
 
@@ -19,18 +20,19 @@ GRACE_SECONDS = 10
 START_SECONDS = 120  # a worker verifies and loads its bundle first
 
 
-def run_server(artifacts: Path, redis: str, host: str, port: int, workers: int) -> None:
-    """Serve until SIGTERM or Ctrl-C, then answer what is under way and stop.
+def run_server(artifacts: Path, redis: str | None, host: str, port: int, workers: int) -> None:
+    """Serve until SIGTERM or Ctrl-C, then answer what is under way and stop; without `redis`, on an embedded one.
 
     Raises InputError where there is nothing sound to serve and OSError where the port is taken.
     """
     # uvicorn drains and then raises the signal again: that must unwind, so that an embedded Redis is stopped too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    Settings()  # so that a variable out of range is one line here, and not a traceback of each worker
-    bundle = load_bundle(current(artifacts))  # say what is wrong here, once, rather than from every worker
+    # Say what is wrong here, once and before anything is started, rather than from every worker.
+    Settings()
+    bundle = load_bundle(current(artifacts))
     check_port(host, port)
-    os.environ |= {"DMI_ARTIFACTS": str(artifacts.resolve()), "DMI_REDIS": redis, "DMI_FALLBACK": bundle.version}
-    with tempfile.TemporaryDirectory(prefix="dmi-metrics-") as folder:
+    with redis_at(redis, artifacts) as url, tempfile.TemporaryDirectory(prefix="dmi-metrics-") as folder:
+        os.environ |= {"DMI_ARTIFACTS": str(artifacts.resolve()), "DMI_REDIS": url, "DMI_FALLBACK": bundle.version}
         if workers > 1:  # prometheus_client reads this variable when a worker imports it
             os.environ[MULTIPROCESS_DIR] = folder
         uvicorn.run(

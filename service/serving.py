@@ -23,9 +23,11 @@ def load_current(artifacts: Path) -> Bundle:
     try:
         bundle = load_bundle(current(artifacts))
         _warm_up(bundle)
-    except Exception:
+    except Exception as error:  # a bundle can be wrong in more ways than its checks foresee
         metrics.RELOADS.labels("error").inc()
-        raise
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"the promoted version cannot serve ({type(error).__name__}: {error})") from error
     metrics.RELOADS.labels("loaded").inc()
     return bundle
 

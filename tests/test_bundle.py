@@ -18,7 +18,7 @@ from models.pipeline.run import load_best, load_run
 @pytest.fixture
 def copy(artifacts, tmp_path) -> Path:
     """A bundle that a test may damage."""
-    return Path(shutil.copytree(current(artifacts), tmp_path / "bundle"))
+    return Path(shutil.copytree(current(artifacts), tmp_path / current(artifacts).name))
 
 
 def seal(bundle: Path) -> None:
@@ -61,6 +61,11 @@ def test_an_encoding_does_not_depend_on_its_company_to_the_bit(bundle, dataset):
     for size in (2, 3, 7, 16, 64, len(histories)):
         company = rng.permutation(len(histories))[:size]
         assert (bundle.encoder.encode(histories[company]) == alone[company]).all(), size
+
+
+def test_a_renamed_folder_is_refused(copy):
+    with pytest.raises(InputError, match="was renamed: its manifest says"):
+        load_bundle(copy.rename(copy.parent / "other"))
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -138,7 +143,7 @@ def test_current_names_the_promoted_version(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["current"]
 
 
-@pytest.mark.parametrize("content", ["", "../elsewhere", "/etc", "a/b", ".."])
+@pytest.mark.parametrize("content", ["", "../elsewhere", "/etc", "a/b", "..", "\x00", "ü"])
 def test_current_cannot_point_elsewhere(tmp_path, content):
     (tmp_path / "current").write_text(content)
     with pytest.raises(InputError, match="does not name a version"):

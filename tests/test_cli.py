@@ -69,7 +69,7 @@ def test_options_are_environment_variables_too(log, tmp_path):
         (["build", "absent"], "absent is no training run"),
         (["load", "absent"], "absent is no data set"),
         (["serve", "--artifacts", "absent", "--workers", "0"], "Input should be greater than or equal to 1"),
-        (["serve", "--redis", "nonsense://x"], "--redis nonsense://x: Redis URL must specify"),
+        (["serve"], "artifacts serves nothing yet"),
     ],
 )
 def test_bad_usage_ends_with_2(arguments, message, tmp_path):
@@ -87,6 +87,30 @@ def test_serving_nothing_or_something_damaged_ends_with_2(artifacts, redis_url, 
     (current(tmp_path / "artifacts") / "encoder.onnx").write_bytes(b"damaged")
     damaged = dmi("serve", "--artifacts", tmp_path / "artifacts", "--redis", redis_url)
     assert "encoder.onnx was altered" in refused(damaged, 2)
+
+
+@pytest.mark.parametrize("url", ["nonsense://x", "redis://localhost/0?colour=red"])
+def test_what_is_no_redis_url_ends_with_2(artifacts, url):
+    assert f"--redis {url}: " in refused(dmi("serve", "--artifacts", artifacts, "--redis", url), 2)
+
+
+def test_a_variable_out_of_range_ends_with_2(artifacts, redis_url):
+    finished = dmi("serve", "--artifacts", artifacts, "--redis", redis_url, DMI_MAX_BATCH="0")
+    assert "DMI_MAX_BATCH: Input should be greater than or equal to 1" in refused(finished, 2)
+
+
+def test_a_file_where_a_folder_is_needed_ends_with_2(log, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    for command in (["prepare", log[0], "--out", tmp_path / "file"], ["prepare", log[0], "--out", tmp_path / "file/x"]):
+        assert "choose another --out" in refused(dmi(*command), 2)
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_demo_does_not_touch_a_folder_of_something_else(tmp_path):
+    (tmp_path / "thesis.txt").write_text("years of work")
+    finished = dmi("demo", "--once", "--folder", tmp_path, "--port", free_port())
+    assert "holds something other than a demo" in refused(finished, 2)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
 def test_an_unreachable_redis_ends_with_1(artifacts, dataset):

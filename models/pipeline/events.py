@@ -44,9 +44,9 @@ def read_table(path: Path, required: tuple[str, ...]) -> pl.DataFrame:
             case ".csv":
                 # Ids stay as they are written: 007 is not 7.
                 as_text = dict.fromkeys(ID_COLUMNS, pl.String)
-                frame = pl.read_csv(path, infer_schema_length=None, schema_overrides=as_text)
+                frame = pl.read_csv(path, infer_schema_length=None, schema_overrides=as_text, glob=False)
             case ".parquet":
-                frame = pl.read_parquet(path)
+                frame = pl.read_parquet(path, glob=False)
             case _:
                 raise InputError(f"{path}: expected a .csv or .parquet file")
     except FileNotFoundError:
@@ -103,6 +103,7 @@ def _seconds(column: pl.Series, path: Path) -> pl.Series:
         raise InputError(f"{path}: column 'timestamp' of type {column.dtype} cannot be a time")
     seconds = column.cast(pl.Float64)
     _refuse(seconds.is_null() | ~seconds.is_finite(), column, path, "is empty or not finite")
+    _refuse(seconds.abs() >= 1e20, column, path, "is no time in any unit")
     largest = float(seconds.abs().max() or 0)  # type: ignore[arg-type]
     scale = next((scale for bound, scale in TIME_UNITS if largest >= bound), 1.0)
     return seconds / scale

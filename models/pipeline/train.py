@@ -125,6 +125,8 @@ def _claim(out: Path, info: RunInfo, resume: bool) -> None:
         differences = _differences(load_run(out), info)
         if differences:
             raise InputError(f"{out} was trained with {differences}; resume with the same or choose another --out")
+    elif out.is_dir() and any(out.iterdir()):
+        raise InputError(f"{out} holds something other than a run; choose another --out")
     save_run(out, info)
 
 
