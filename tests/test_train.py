@@ -64,11 +64,17 @@ def test_resume_without_a_checkpoint_starts_and_a_finished_run_stays_finished(sm
 
 
 def test_it_stops_when_validation_no_longer_improves(small, tmp_path):
-    # A learning rate that destroys: the first evaluation stays the best.
-    state = trained(small, tmp_path / "run", "learning_rate=1", "eval_every=2", "patience=3", "max_steps=100")
+    # A learning rate at which it wanders: the best evaluation is soon behind it.
+    state = trained(small, tmp_path / "run", "learning_rate=0.1", "eval_every=2", "patience=3", "max_steps=100")
     assert state.stopped
     assert state.step < 100
     assert state.step == state.best_step + 2 * 3
+
+
+def test_a_training_that_diverges_says_so_and_keeps_nothing_of_it(small, tmp_path):
+    with pytest.raises(RuntimeError, match="the loss is nan at step 4; lower --set learning_rate"):
+        trained(small, tmp_path / "run", "learning_rate=1", "eval_every=4")
+    assert [path.name for path in (tmp_path / "run").iterdir()] == [RUN_FILE]
 
 
 def test_the_weights_are_the_best_and_not_the_last(small, tmp_path):
