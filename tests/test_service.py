@@ -367,17 +367,20 @@ def test_a_promoted_version_is_served_and_a_damaged_one_is_not(run, artifacts, r
         def version() -> str:
             return str(service.client.get("/version").json()["version"])
 
-        second = "20991231-000000-second00"
-        shutil.copytree(folder / first, folder / second)
-        manifest = (folder / second / "manifest.json").read_text().replace(first, second)
-        (folder / second / "manifest.json").write_text(manifest)
+        def copy(name: str) -> str:
+            """A second version: the first under another name, in its manifest too."""
+            shutil.copytree(folder / first, folder / name)
+            manifest = (folder / name / "manifest.json").read_text().replace(first, name)
+            (folder / name / "manifest.json").write_text(manifest)
+            return name
+
+        second = copy("20991231-000000-second00")
         promote(folder, second)
         wait_until(lambda: version() == second, "the promoted version")
         answer = service.client.get("/match", params={"user_id": "u"})
         assert answer.headers["X-Model-Version"] == answer.json()["version"] == second
 
-        third = "20991231-000001-third000"
-        shutil.copytree(folder / first, folder / third)
+        third = copy("20991231-000001-third000")
         (folder / third / "index.faiss").write_bytes(b"damaged")
         promote(folder, third)
         bearer = {"Authorization": f"Bearer {TOKEN}"}
