@@ -98,5 +98,5 @@ def _unwritten(path: Path, error: Exception) -> Exception:
     if number in (errno.EEXIST, errno.ENOTDIR):
         return InputError(f"cannot write {path}: a file stands where a folder is needed; choose another --out")
     # numpy and safetensors report a full disk without a number.
-    full = "; is the disk full?" if number in (None, errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else ""
+    full = "; is the disk full?" if number in (None, errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else "."
     return OSError(f"cannot write {path} ({error}){full} What was there before is untouched")

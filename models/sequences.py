@@ -36,6 +36,10 @@ class Sequences:
         first, last = self.offsets[start], self.offsets[stop]
         return Sequences(self.items[first:last], self.offsets[start : stop + 1] - first)
 
+    def recent(self, max_len: int) -> Rows:
+        """The last `max_len` items of every user, left-padded with 0. (U, max_len)"""
+        return self.windows(np.arange(len(self)), self.lengths, max_len)
+
     def windows(self, users: NDArray[np.int64], ends: NDArray[np.int64], max_len: int) -> Rows:
         """The last `max_len` items before position `ends[i]` of each user, left-padded with 0. (B, max_len)"""
         lags = np.arange(-max_len, 0)  # (L,)

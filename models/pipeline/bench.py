@@ -53,8 +53,7 @@ def bench_encoder(artifacts: Path, run: Path, dataset: Dataset) -> Figures:
     """Users a second encoded on one core by the served ONNX graph, alone and in batches of 8, against torch."""
     torch.set_num_threads(1)
     bundle, model = load_bundle(current(artifacts)), load_best(run, load_run(run))
-    users = dataset.split("test")
-    histories = users.windows(np.arange(len(users)), users.lengths, bundle.config.max_len)
+    histories = dataset.split("test").recent(bundle.config.max_len)
 
     def lines(call: int, size: int) -> Rows:
         first = call * size % (len(histories) - size)

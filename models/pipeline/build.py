@@ -136,8 +136,7 @@ def export_encoder(model: DMI, path: Path) -> None:
 def check_parity(model: DMI, encoder: Encoder, dataset: Dataset) -> None:
     """Compare encoder.onnx with the network on real histories; RuntimeError where they differ."""
     users = dataset.split("test")
-    sample = np.arange(min(PARITY_SAMPLE, len(users)))
-    histories = users.windows(sample, users.lengths[sample], model.config.max_len)
+    histories = users.slice(0, min(PARITY_SAMPLE, len(users))).recent(model.config.max_len)
     with torch.inference_mode():
         expected = model(torch.from_numpy(histories.astype(np.int64))).by_step.numpy()
     error = float(np.abs(encoder.encode(histories) - expected).max() / np.abs(expected).max())

@@ -89,8 +89,7 @@ def recommend(recommender: Recommender, histories: Sequences, exclude_seen: bool
     """The first 50 candidates of each user, as the service would answer. (U, 50)"""
     answers = np.zeros((len(histories), DEPTH), np.int32)
     for start, users in _chunks(histories):
-        last = np.arange(len(users))
-        interests = recommender.encode(users.windows(last, users.lengths, recommender.max_len))
+        interests = recommender.encode(users.recent(recommender.max_len))
         seen = _seen(users) if exclude_seen else None
         hits = recommender.items.search(interests, DEPTH + (0 if seen is None else seen.shape[1]))
         found = merge(hits, DEPTH, seen).rows
@@ -185,4 +184,4 @@ def _chunks(histories: Sequences) -> Iterable[tuple[int, Sequences]]:
 
 
 def _seen(users: Sequences) -> Rows:
-    return users.windows(np.arange(len(users)), users.lengths, int(users.lengths.max()))
+    return users.recent(int(users.lengths.max()))
