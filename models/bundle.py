@@ -7,26 +7,29 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import orjson
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 
-from models.config import DMIConfig
-from models.encoder import Encoder
+from models.config import CONFIGS, Config, NeighboursConfig, NetworkConfig, RetrieverName
 from models.errors import InputError
 from models.files import atomic_file
-from models.index import ItemIndex
+from models.multi_interest import MultiInterest
+from models.neighbours import Neighbours
+from models.popularity import Popularity
+from models.retriever import Retriever
 
 MANIFEST, CURRENT = "manifest.json", "current"
 CONFIG, WEIGHTS, ENCODER = "config.json", "weights.safetensors", "encoder.onnx"
 ITEM_IDS, ITEMS, INDEX, POPULAR, METRICS = (
     "item_ids.json", "items.parquet", "index.faiss", "popular.npy", "metrics.json",
 )  # fmt: skip
-FILES = (CONFIG, WEIGHTS, ENCODER, ITEM_IDS, ITEMS, INDEX, POPULAR, METRICS)
-ITEM_VECTORS = "item_embedding.weight"
-FORMAT = 1
+FILES: dict[RetrieverName, tuple[str, ...]] = {
+    "multi-interest": (CONFIG, WEIGHTS, ENCODER, ITEM_IDS, ITEMS, INDEX, POPULAR, METRICS),
+    "neighbours": (CONFIG, WEIGHTS, ITEM_IDS, ITEMS, POPULAR, METRICS),
+    "popular": (CONFIG, ITEM_IDS, ITEMS, POPULAR, METRICS),
+}
+FORMAT = 2
 
 
 class Manifest(BaseModel):
@@ -37,6 +40,7 @@ class Manifest(BaseModel):
     format: int
     version: str
     model: str
+    retriever: RetrieverName  # what serves it, and so which FILES there are
     git_revision: str | None
     data: Path
     catalogue: str  # Dataset.catalogue: which item each row is
@@ -53,21 +57,16 @@ class Bundle:
 
     path: Path
     manifest: Manifest
-    encoder: Encoder
-    index: ItemIndex
+    config: Config
+    retriever: Retriever
     item_ids: list[str]  # (N,)  the id of row r is item_ids[r − 1]
     rows: dict[str, int]  # item id → row
-    popular: NDArray[np.void]  # (P,)  fields row and events, most popular first
+    popular: Popularity
 
     @property
     def version(self) -> str:
         """The model version: the folder's name."""
         return self.manifest.version
-
-    @property
-    def config(self) -> DMIConfig:
-        """The network's configuration."""
-        return self.encoder.config
 
 
 def sha256(path: Path) -> str:
@@ -84,7 +83,7 @@ def load_bundle(path: Path) -> Bundle:
     manifest = read_manifest(path)
     if manifest.version != path.resolve().name:
         raise InputError(f"{path} was renamed: its manifest says {manifest.version}; give it that name again")
-    for name in FILES:
+    for name in FILES[manifest.retriever]:
         if name not in manifest.files:
             raise InputError(f"{path / MANIFEST} does not list {name}; build the bundle again")
         if not (path / name).is_file():
@@ -92,30 +91,28 @@ def load_bundle(path: Path) -> Bundle:
         if sha256(path / name) != manifest.files[name]:
             raise InputError(f"{path / name} was altered: its SHA-256 is not the manifest's; build the bundle again")
     try:
-        config = DMIConfig.model_validate_json((path / CONFIG).read_bytes())
+        config = CONFIGS[manifest.retriever].model_validate_json((path / CONFIG).read_bytes())
         item_ids: list[str] = orjson.loads((path / ITEM_IDS).read_bytes())
-        popular = np.load(path / POPULAR, allow_pickle=False)
-        with safe_open(path / WEIGHTS, "numpy") as weights:
-            item_vectors: NDArray[np.float32] = weights.get_tensor(ITEM_VECTORS)
+        popular = Popularity.load(path / POPULAR, config.num_items)
+        retriever = load_retriever(path, config, popular)
+    except InputError:
+        raise
     except (ValidationError, ValueError, SafetensorError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"{path} cannot be read ({reason}); build the bundle again") from None
-    if item_vectors.shape != (config.num_items + 1, config.dim):
-        raise InputError(
-            f"{path / WEIGHTS} is of another config: item vectors {item_vectors.shape}, "
-            f"where {CONFIG} says ({config.num_items + 1}, {config.dim})"
-        )
-    index = ItemIndex.load(path / INDEX)
-    if (len(index), index.dim) != (config.num_items, config.dim):
-        raise InputError(
-            f"{path / INDEX} holds {len(index)} items of {index.dim} dimensions, "
-            f"where {CONFIG} says {config.num_items} of {config.dim}"
-        )
     if len(item_ids) != config.num_items:
         raise InputError(f"{path / ITEM_IDS} holds {len(item_ids)} ids, where {CONFIG} says {config.num_items} items")
-    encoder = Encoder(path / ENCODER, item_vectors, config)
     rows = {item: row for row, item in enumerate(item_ids, start=1)}
-    return Bundle(path, manifest, encoder, index, item_ids, rows, popular)
+    return Bundle(path, manifest, config, retriever, item_ids, rows, popular)
+
+
+def load_retriever(path: Path, config: Config, popular: Popularity) -> Retriever:
+    """What serves, from the files of its kind; InputError or SafetensorError, where one is damaged."""
+    if isinstance(config, NetworkConfig):
+        return MultiInterest.load(path / WEIGHTS, path / ENCODER, path / INDEX, config)
+    if isinstance(config, NeighboursConfig):
+        return Neighbours.load(path / WEIGHTS, config)
+    return popular
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -126,7 +123,7 @@ def read_manifest(path: Path) -> Manifest:
         raise InputError(f"{path} is no bundle ({MANIFEST} is missing); make one with: dmi build") from None
     except ValidationError as error:
         raise InputError(
-            f"{path / MANIFEST} is damaged ({error.error_count()} errors); build the bundle again"
+            f"{path / MANIFEST} is damaged or of another version ({error.error_count()} errors); build the bundle again"
         ) from None
     if manifest.format != FORMAT:
         raise InputError(f"{path} has bundle format {manifest.format}, this version reads {FORMAT}; build it again")

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from models.config import DMIConfig
+from models.config import NetworkConfig
 from models.errors import InputError
 from models.sequences import PADDING, Rows
 
 Vectors = NDArray[np.float32]
+
+
+class Explained(NamedTuple):
+    """Interests and where they come from."""
+
+    interests: Vectors  # (B, S + 1, K, D)  after 0 … S refinement steps
+    weights: Vectors  # (B, K, L)  what each item counts in each interest, 0 on padding
+    kept: NDArray[np.bool_]  # (B, K, L)  the items that pruning left to each interest
 
 
 class Encoder:
@@ -21,7 +30,7 @@ class Encoder:
     The item vectors stay outside the graph: they are a look-up, and the largest thing in a bundle.
     """
 
-    def __init__(self, path: Path, item_vectors: Vectors, config: DMIConfig) -> None:
+    def __init__(self, path: Path, item_vectors: Vectors, config: NetworkConfig) -> None:
         """`item_vectors` (N + 1, D), row 0 being padding. Raises InputError where the file is no such graph."""
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1  # one core a worker: more fight each other
@@ -39,6 +48,12 @@ class Encoder:
 
         Step 0 are the coarse interests. A line's result does not depend on the other lines.
         """
-        inputs = {"history": self._item_vectors[histories], "valid": histories != PADDING}
-        (interests,) = self._session.run(["interests"], inputs)
+        (interests,) = self._session.run(["interests"], self._inputs(histories))
         return interests
+
+    def explain(self, histories: Rows) -> Explained:
+        """The same interests, with each item's weight in them and what pruning kept."""
+        return Explained(*self._session.run(list(Explained._fields), self._inputs(histories)))
+
+    def _inputs(self, histories: Rows) -> dict[str, NDArray[Any]]:
+        return {"history": self._item_vectors[histories], "valid": histories != PADDING}

@@ -70,6 +70,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         yield temporary
         temporary.chmod(0o755)
         for file in temporary.iterdir():
+            file.chmod(0o644)  # safetensors writes 0600, too
             fsync(file)
         fsync(temporary)
         if path.exists():

@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 from typer.exceptions import TyperException
 
 from models.errors import InputError
+from service.cli_lab import app as lab
 
 app = typer.Typer(
     name="dmi",
@@ -22,6 +23,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(lab)  # without a name: its verbs stand beside these
 
 Out = Annotated[Path, typer.Option(envvar="DMI_OUT", help="Folder to write.")]
 Data = Annotated[Path | None, typer.Option(envvar="DMI_DATA", help="Data set folder, where it has moved.")]
@@ -70,7 +72,7 @@ def prepare(
 def train(
     data: Annotated[Path, typer.Argument(help="Folder made by dmi prepare.")],
     out: Out,
-    model: Annotated[str, typer.Option(envvar="DMI_MODEL", help="dmi, comirec-sa or remi.")] = "dmi",
+    model: Annotated[str, typer.Option(envvar="DMI_MODEL", help="Which model; a wrong name lists them.")] = "dmi",
     seed: Annotated[int, typer.Option(envvar="DMI_SEED", min=0, max=2**31 - 1, help="Seed of all that is random.")] = 0,
     device: Annotated[str, typer.Option(envvar="DMI_DEVICE", help="auto, cpu or cuda.")] = "auto",
     resume: Annotated[
@@ -89,10 +91,11 @@ def train(
     from service.terminal import console, progress_bar
 
     dataset = load_dataset(data)
-    recipe = make_recipe(model, seed, set_ or [], dataset.info.num_items)
+    recipe = make_recipe(model, seed, set_ or [], dataset)
     with progress_bar() as bar:
         state = run(dataset, out, recipe, choose_device(device), resume, bar)
-    console.print(f"best validation recall@50 {state.best_recall:.4f} at step {state.best_step}; weights in {out}")
+    reached = f" at step {state.best_step}" if state.step else ""
+    console.print(f"best validation recall@50 {state.best_recall:.4f}{reached}; weights in {out}")
 
 
 @app.command()
@@ -196,23 +199,6 @@ def serve(
     run_server(artifacts, redis, host, port, workers)
 
 
-@app.command()
-def bench(
-    name: Annotated[Literal["batches", "encoder"], typer.Argument(help="What to measure, on one core.")],
-    folder: Annotated[Path, typer.Option(envvar="DMI_FOLDER", help="What dmi demo made.")] = Path("demo"),
-) -> None:
-    """Units a second beside a baseline of the same run: a table, and one JSON line."""
-    from models.dataset import load_dataset
-    from models.pipeline.bench import bench_batches, bench_encoder
-    from service.terminal import print_figures
-
-    dataset = load_dataset(folder / "data")
-    if name == "batches":
-        print_figures("histories/s", bench_batches(dataset))
-    else:
-        print_figures("users/s", bench_encoder(folder / "artifacts", folder / "run", dataset))
-
-
 def main() -> None:
     """Run the command line: 0 done, 1 failed, 2 bad input or usage; errors are one line on stderr."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # unwind: stop what we started
@@ -221,7 +207,7 @@ def main() -> None:
 
 def _run() -> int:
     try:
-        app(standalone_mode=False)
+        code = app(standalone_mode=False)
     except InputError as error:
         return _fail(2, str(error))
     except ValidationError as error:  # a DMI_… variable of the service
@@ -231,9 +217,7 @@ def _run() -> int:
         return _fail(2, error.format_message() or "say what to do; see dmi --help")
     except (OSError, RuntimeError, RedisError) as error:
         return _fail(1, str(error))
-    except KeyboardInterrupt:
-        return _fail(130, "interrupted")
-    return 0
+    return _fail(130, "interrupted") if code == 130 else 0  # Typer turns Ctrl-C into this answer
 
 
 def _fail(code: int, message: str) -> int:

@@ -58,7 +58,7 @@ def run_demo(folder: Path, host: str, port: int, once: bool) -> None:
         dataset = load_dataset(folder / "data")
         shutil.rmtree(folder / "run", ignore_errors=True)  # a demo always trains anew
         _step("Training DMI", " ".join(DEMO_SETTINGS))
-        recipe = make_recipe("dmi", 0, DEMO_SETTINGS, dataset.info.num_items)
+        recipe = make_recipe("dmi", 0, DEMO_SETTINGS, dataset)
         train(dataset, folder / "run", recipe, choose_device("auto"), resume=False, bar=bar)
     _step("Evaluating", "users the training never saw")
     print_report(evaluate(folder / "run", dataset, "test", exclude_seen=False))

@@ -6,16 +6,17 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from concurrent.futures import Executor
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from redis.exceptions import RedisError
 
 from models.bundle import Bundle
 from models.merge import Candidates
+from models.retriever import Source
 from models.sequences import PADDING
 from service import metrics
 from service.history import HistoryStore
-from service.retrieval import Asked, retrieve, retrieve_popular
+from service.retrieval import Asked, retrieve
 from service.stopwatch import Stopwatch
 
 logger = logging.getLogger(__name__)
@@ -36,7 +37,7 @@ class Match(NamedTuple):
     """Candidates, best first, distinct: min(n, available) of them."""
 
     version: str
-    source: Literal["dmi", "popular"]
+    source: Source
     degraded: str | None
     item_ids: list[str]
     scores: list[float]
@@ -84,19 +85,21 @@ def _answer(
     found: dict[int, Candidates] = {}
     if personal:
         try:
-            retrieved = retrieve(bundle, [asked[i] for i in personal], watch)
+            retrieved = retrieve(bundle.retriever, [asked[i] for i in personal], watch.lap)
             found = dict(zip(personal, _lines(retrieved.candidates), strict=True))
-            metrics.observe_shifts(retrieved.shift.tolist())
+            if retrieved.shift is not None:
+                metrics.observe_shifts(retrieved.shift.tolist())
         except Exception:
             logger.exception("the model failed; answering with popular items")
     others = [i for i in range(len(asked)) if i not in found]
     popular: dict[int, Candidates] = {}
     if others:
-        popular = dict(zip(others, _lines(retrieve_popular(bundle, [asked[i] for i in others])), strict=True))
+        popular_items = retrieve(bundle.popular, [asked[i] for i in others]).candidates
+        popular = dict(zip(others, _lines(popular_items), strict=True))
     answers = found | popular
     matches = []
     for i, one in enumerate(asked):
-        source: Literal["dmi", "popular"] = "dmi" if i in found else "popular"
+        source = (bundle.retriever if i in found else bundle.popular).source
         failed = "model" if i in popular and one.history else None
         reason = (outage if queries[i].user_id is not None else None) or failed
         matches.append(_match(bundle, answers[i], one.n, source, reason, watch.seconds))
@@ -122,7 +125,7 @@ def _match(
     bundle: Bundle,
     line: Candidates,
     n: int,
-    source: Literal["dmi", "popular"],
+    source: Source,
     degraded: str | None,
     stages: dict[str, float],
 ) -> Match:

@@ -51,11 +51,12 @@ async def ask_all(url: str, dataset: Dataset, users: HeldOut, exclude_seen: bool
             async with asyncio.TaskGroup() as group:
                 for user in range(len(users.user_ids)):
                     group.create_task(ask(user))
+            running = (await client.get("/version")).raise_for_status().json()
         except* InputError as errors:
             raise errors.exceptions[0] from None
         except* (httpx.HTTPError, httpx.InvalidURL) as errors:
             raise InputError(f"{url} did not answer ({errors.exceptions[0]})") from None
-    if strangers:
+    if strangers and running["model"] != "popular":
         raise InputError(
             f"{url} has no history of {strangers} of {len(answers)} users; store them with: dmi load … --split history"
         )

@@ -12,8 +12,7 @@ from models.bundle import Bundle, current, load_bundle
 from models.errors import InputError
 from service import metrics
 from service.matcher import Matcher
-from service.retrieval import Asked, retrieve, retrieve_popular
-from service.stopwatch import Stopwatch
+from service.retrieval import Asked, retrieve
 
 logger = logging.getLogger(__name__)
 
@@ -48,9 +47,9 @@ def load_current_or(fallback: str | None, artifacts: Path) -> Bundle:
 
 def _warm_up(bundle: Bundle) -> None:
     """Walk the request path once: first calls allocate and import, and no user should wait for that."""
-    row = int(bundle.popular["row"][0])
-    retrieve(bundle, [Asked([row], [row], 1, bundle.config.steps)], Stopwatch())
-    retrieve_popular(bundle, [Asked([], [row], 1, 0)])
+    row = int(bundle.popular.ranking["row"][0])
+    for retriever in (bundle.retriever, bundle.popular):
+        retrieve(retriever, [Asked([row], [row], 1, retriever.steps)])
 
 
 def announce(bundle: Bundle, replaced: Bundle | None) -> None:

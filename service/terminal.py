@@ -21,7 +21,7 @@ from rich.table import Table
 from models.files import atomic_file
 
 if TYPE_CHECKING:
-    from models.pipeline.evaluate import Report
+    from models.pipeline.evaluate import Metrics, Report
 
 console = Console()
 # Eight columns beside the model's name in a terminal of 80.
@@ -33,6 +33,12 @@ SHORT = {
     },
     "category_diversity@50": "Div@50",
     "coverage@50": "Cov@50",
+}
+DIAGNOSIS = {
+    "attention_entropy": "attention entropy",
+    "interest_cosine": "interest cosine",
+    "shift": "shift",
+    "kept": "kept",
 }
 
 
@@ -49,16 +55,24 @@ def progress_bar() -> Progress:
 
 
 def print_report(report: Report) -> None:
-    """A table: one line for each model, percentages."""
+    """A table: one line for each model, percentages; then a smaller one of what ails the networks among them."""
     seen = "history items removed" if report.exclude_seen else "history items kept"
     title = f"{report.split} split, {report.num_users:,} users, {seen}; percent"
+    console.print(_table(title, SHORT, report.metrics))
+    networks = {model: metrics for model, metrics in report.metrics.items() if DIAGNOSIS.keys() <= metrics.keys()}
+    if networks:
+        console.print(_table("diagnosis; percent", DIAGNOSIS, networks))
+
+
+def _table(title: str, columns: dict[str, str], metrics: dict[str, Metrics]) -> Table:
     table = Table(title=title, title_justify="left", box=SIMPLE, padding=(0, 1, 0, 0))
     table.add_column("model", no_wrap=True)
-    for name in next(iter(report.metrics.values())):
-        table.add_column(SHORT.get(name, name), justify="right", no_wrap=True)
-    for model, metrics in report.metrics.items():
-        table.add_row(model, *("–" if value is None else f"{100 * value:.2f}" for value in metrics.values()))
-    console.print(table)
+    for short in columns.values():
+        table.add_column(short, justify="right", no_wrap=True)
+    for model, values in metrics.items():
+        found = (values[name] for name in columns)
+        table.add_row(model, *("–" if value is None else f"{100 * value:.2f}" for value in found))
+    return table
 
 
 def print_figures(unit: str, figures: dict[str, float]) -> None:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import httpx
 import pytest
@@ -22,6 +23,7 @@ from models.dataset import Dataset, load_dataset
 from models.pipeline.build import build
 from models.pipeline.planted import Planted, plant, write_planted
 from models.pipeline.prepare import prepare
+from models.pipeline.presets import COUNTED
 from models.pipeline.recipe import make_recipe
 from models.pipeline.train import train
 from service.demo import DEMO_SETTINGS
@@ -76,7 +78,7 @@ def dataset(planted: Planted, tmp_path_factory: pytest.TempPathFactory) -> Datas
 def run(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The demo's own training run."""
     out = tmp_path_factory.mktemp("run") / "run"
-    recipe = make_recipe("dmi", 0, DEMO_SETTINGS, dataset.info.num_items)
+    recipe = make_recipe("dmi", 0, DEMO_SETTINGS, dataset)
     with Progress(disable=True) as bar:
         train(dataset, out, recipe, torch.device("cpu"), resume=False, bar=bar)
     return out
@@ -94,6 +96,24 @@ def bundle(artifacts: Path) -> Bundle:
     from models.bundle import current, load_bundle
 
     return load_bundle(current(artifacts))
+
+
+class Counted(NamedTuple):
+    """A model that is counted and not trained: its name, its run and the folder that serves it."""
+
+    model: str
+    run: Path
+    artifacts: Path
+
+
+@pytest.fixture(scope="session", params=COUNTED)
+def counted(request: pytest.FixtureRequest, dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Counted:
+    folder = tmp_path_factory.mktemp(request.param)
+    recipe = make_recipe(request.param, 0, [], dataset)
+    with Progress(disable=True) as bar:
+        train(dataset, folder / "run", recipe, torch.device("cpu"), resume=False, bar=bar)
+    promote(folder, build(folder / "run", folder).version)
+    return Counted(request.param, folder / "run", folder)
 
 
 @pytest.fixture(scope="session")

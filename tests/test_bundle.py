@@ -9,10 +9,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from models.bundle import FILES, INDEX, ITEM_IDS, MANIFEST, WEIGHTS, current, load_bundle, promote, sha256
+from models.bundle import FILES, INDEX, ITEM_IDS, MANIFEST, POPULAR, WEIGHTS, current, load_bundle, promote, sha256
 from models.errors import InputError
 from models.index import ItemIndex
 from models.pipeline.run import load_best, load_run
+
+NETWORK_FILES = FILES["multi-interest"]
 
 
 @pytest.fixture
@@ -24,7 +26,7 @@ def copy(artifacts, tmp_path) -> Path:
 def seal(bundle: Path) -> None:
     """Give the manifest the hashes of the files as they are, as somebody who tampers would."""
     manifest = json.loads((bundle / MANIFEST).read_text())
-    manifest["files"] = {name: sha256(bundle / name) for name in FILES}
+    manifest["files"] = {name: sha256(bundle / name) for name in manifest["files"]}
     (bundle / MANIFEST).write_text(json.dumps(manifest))
 
 
@@ -33,15 +35,16 @@ def test_it_holds_what_the_contract_says(bundle, dataset):
     assert bundle.path.name == bundle.version == manifest.version
     assert (manifest.num_users, manifest.num_items) == (dataset.info.num_users, dataset.info.num_items)
     assert manifest.data_cutoff == dataset.info.latest_timestamp
-    assert {path.name for path in bundle.path.iterdir()} == {*FILES, MANIFEST}
-    assert manifest.files == {name: sha256(bundle.path / name) for name in FILES}
+    assert {path.name for path in bundle.path.iterdir()} == {*NETWORK_FILES, MANIFEST}
+    assert manifest.files == {name: sha256(bundle.path / name) for name in NETWORK_FILES}
+    assert all(path.stat().st_mode & 0o777 == 0o644 for path in bundle.path.iterdir())  # whoever serves can read it
     assert [bundle.rows[item] for item in bundle.item_ids[:3]] == [1, 2, 3]
 
 
 def test_popular_items_are_those_with_most_events(bundle, dataset):
     counts = np.bincount(dataset.sequences.items)
-    assert bundle.popular["events"].tolist() == counts[bundle.popular["row"]].tolist()
-    assert (np.diff(bundle.popular["events"]) <= 0).all()
+    assert bundle.popular.ranking["events"].tolist() == counts[bundle.popular.ranking["row"]].tolist()
+    assert (np.diff(bundle.popular.ranking["events"]) <= 0).all()
 
 
 def test_the_encoder_computes_what_the_network_computes(bundle, run, dataset):
@@ -49,7 +52,7 @@ def test_the_encoder_computes_what_the_network_computes(bundle, run, dataset):
     histories = users.windows(np.arange(100), users.lengths[:100], bundle.config.max_len)
     with torch.inference_mode():
         expected = load_best(run, load_run(run))(torch.from_numpy(histories.astype(np.int64))).by_step.numpy()
-    np.testing.assert_allclose(bundle.encoder.encode(histories), expected, atol=1e-4 * np.abs(expected).max())
+    np.testing.assert_allclose(bundle.retriever.encoder.encode(histories), expected, atol=1e-4 * np.abs(expected).max())
 
 
 def test_an_encoding_does_not_depend_on_its_company_to_the_bit(bundle, dataset):
@@ -57,10 +60,10 @@ def test_an_encoding_does_not_depend_on_its_company_to_the_bit(bundle, dataset):
     rng = np.random.default_rng(0)
     ends = rng.integers(1, users.lengths + 1)  # histories of every length from 1 on
     histories = users.windows(np.arange(len(users)), ends, bundle.config.max_len)
-    alone = np.concatenate([bundle.encoder.encode(histories[i : i + 1]) for i in range(len(histories))])
+    alone = np.concatenate([bundle.retriever.encoder.encode(histories[i : i + 1]) for i in range(len(histories))])
     for size in (2, 3, 7, 16, 64, len(histories)):
         company = rng.permutation(len(histories))[:size]
-        assert (bundle.encoder.encode(histories[company]) == alone[company]).all(), size
+        assert (bundle.retriever.encoder.encode(histories[company]) == alone[company]).all(), size
 
 
 def test_a_renamed_folder_is_refused(copy):
@@ -68,14 +71,14 @@ def test_a_renamed_folder_is_refused(copy):
         load_bundle(copy.rename(copy.parent / "other"))
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", NETWORK_FILES)
 def test_a_missing_file_is_named(copy, name):
     (copy / name).unlink()
     with pytest.raises(InputError, match=f"{name} is missing"):
         load_bundle(copy)
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", NETWORK_FILES)
 def test_an_altered_file_is_named(copy, name):
     content = bytearray((copy / name).read_bytes())
     content[len(content) // 2] ^= 1
@@ -107,11 +110,42 @@ def test_ids_of_another_catalogue_are_refused(copy):
         load_bundle(copy)
 
 
-@pytest.mark.parametrize("name", FILES[:2] + FILES[2:3] + FILES[3:4] + FILES[5:7])
+@pytest.mark.parametrize("name", sorted({*NETWORK_FILES} - {"items.parquet", "metrics.json"}))
 def test_a_file_of_nonsense_is_refused_even_with_its_hash(copy, name):
     (copy / name).write_bytes(b"\x00nonsense")
     seal(copy)
     with pytest.raises(InputError, match="build the bundle again"):
+        load_bundle(copy)
+
+
+def test_a_counted_model_has_the_files_that_serve_it(counted):
+    path = current(counted.artifacts)
+    files = FILES[{"popular": "popular", "itemknn": "neighbours"}[counted.model]]
+    assert {file.name for file in path.iterdir()} == {*files, MANIFEST}
+    assert load_bundle(path).manifest.model == counted.model
+
+
+def test_every_file_of_a_counted_model_is_missed(counted, tmp_path):
+    copy = Path(shutil.copytree(current(counted.artifacts), tmp_path / current(counted.artifacts).name))
+    for name in json.loads((copy / MANIFEST).read_text())["files"]:
+        (copy / name).rename(tmp_path / name)
+        with pytest.raises(InputError, match=f"{name} is missing"):
+            load_bundle(copy)
+        (tmp_path / name).rename(copy / name)
+    load_bundle(copy)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        (POPULAR, np.arange(5), "popular.npy has no fields row and events"),
+        (POPULAR, np.array([(5000, 3)], [("row", "<i4"), ("events", "<i8")]), "names rows beyond the 1152 items"),
+    ],
+)
+def test_a_ranking_of_something_else_is_refused(copy, name, content, message):
+    np.save(copy / name, content)
+    seal(copy)
+    with pytest.raises(InputError, match=message):
         load_bundle(copy)
 
 

@@ -8,38 +8,70 @@ import torch
 from models.pipeline.loss import nearest_interest, routing_variance, sampled_softmax
 
 GENERATOR = torch.Generator().manual_seed(0)
-USER, TARGET = torch.randn(5, 8, generator=GENERATOR), torch.randn(5, 8, generator=GENERATOR)
+USERS, TARGET = torch.randn(5, 3, 8, generator=GENERATOR), torch.randn(5, 8, generator=GENERATOR)
 NEGATIVES = torch.randn(30, 8, generator=GENERATOR)
-NONE_SAME = torch.zeros(5, 30, dtype=torch.bool)
+ROWS = (torch.arange(101, 106), torch.arange(1, 31))  # no negative is a target
+UNIFORM = torch.zeros(30)
+LOG_Q = torch.randn(30, generator=GENERATOR)
 
 
-def remi(user, target, negatives, beta) -> float:
-    positive = math.exp(float(user @ target))
-    exponentials = [math.exp(float(user @ negative)) for negative in negatives]
-    importance = [x**beta for x in exponentials]
-    mean = sum(importance) / len(importance)
-    mass = sum(w / mean * x for w, x in zip(importance, exponentials, strict=True))
+def score(interests, item) -> float:
+    """An item's score is its best over the user's interests, as in serving."""
+    return max(float(interest @ item) for interest in interests)
+
+
+def remi(interests, target, negatives, log_q, beta) -> float:
+    """Every mean over the catalogue is one over the drawn negatives, each divided by its likelihood."""
+    positive = math.exp(score(interests, target))
+    exponentials = [math.exp(score(interests, negative)) for negative in negatives]
+    rarity = [math.exp(-float(q)) for q in log_q]
+    mean = sum(r * x**beta for x, r in zip(exponentials, rarity, strict=True)) / len(exponentials) if beta else 1
+    mass = sum(r * x**beta / mean * x for x, r in zip(exponentials, rarity, strict=True))
     return -math.log(positive / (positive + mass))
 
 
+@pytest.mark.parametrize("log_q", [UNIFORM, LOG_Q], ids=["uniform", "by popularity"])
+@pytest.mark.parametrize("num_interests", [1, 3])
 @pytest.mark.parametrize("beta", [0.0, 1.0, 0.5])
-def test_sampled_softmax_with_interest_aware_hard_negatives(beta):
-    expected = [remi(user, target, NEGATIVES, beta) for user, target in zip(USER, TARGET, strict=True)]
-    loss = sampled_softmax(USER, TARGET, NEGATIVES, NONE_SAME, beta)
+def test_sampled_softmax_with_interest_aware_hard_negatives(beta, num_interests, log_q):
+    users = USERS[:, :num_interests]
+    expected = [remi(user, target, NEGATIVES, log_q, beta) for user, target in zip(users, TARGET, strict=True)]
+    loss = sampled_softmax(users, TARGET, NEGATIVES, log_q, *ROWS, beta)
     assert float(loss) == pytest.approx(sum(expected) / len(expected), rel=1e-5)
 
 
+def test_an_interest_that_only_a_negative_likes_costs_under_best_and_not_under_nearest():
+    users, target = torch.tensor([[[2.0, 0.0], [0.0, 2.0]]]), torch.tensor([[1.0, 0.0]])
+    negative, drawn = torch.tensor([[0.0, 1.0]]), (torch.zeros(1), torch.tensor([7]), torch.tensor([8]))
+    best = sampled_softmax(users, target, negative, *drawn, 0.0)
+    nearest = sampled_softmax(nearest_interest(users, target), target, negative, *drawn, 0.0)
+    assert float(best) == pytest.approx(math.log(2))
+    assert float(nearest) == pytest.approx(math.log1p(math.exp(-2)))
+
+
 def test_a_negative_that_is_the_target_does_not_count():
-    same = NONE_SAME.clone()
-    same[:, 0] = True
-    expected = sampled_softmax(USER, TARGET, NEGATIVES[1:], NONE_SAME[:, 1:], 0.0)
-    torch.testing.assert_close(sampled_softmax(USER, TARGET, NEGATIVES, same, 0.0), expected)
+    drawn = ROWS[1]
+    expected = sampled_softmax(USERS, TARGET, NEGATIVES[1:], UNIFORM[1:], ROWS[0], drawn[1:], 0.0)
+    found = sampled_softmax(USERS, TARGET, NEGATIVES, UNIFORM, drawn[:1].expand(5), drawn, 0.0)
+    torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("num_interests", [1, 3])
+@pytest.mark.parametrize("beta", [0.0, 1.0])
+def test_its_gradient_is_that_of_its_value(beta, num_interests):
+    users, target, negatives = (
+        part.double().requires_grad_() for part in (USERS[:, :num_interests].clone(), TARGET.clone(), NEGATIVES.clone())
+    )
+    rows = (torch.tensor([3, 102, 103, 104, 105]), ROWS[1])
+    assert torch.autograd.gradcheck(
+        lambda *parts: sampled_softmax(*parts, LOG_Q.double(), *rows, beta), (users, target, negatives)
+    )
 
 
 def test_the_interest_nearest_the_target_is_chosen():
     interests = torch.tensor([[[1.0, 0.0], [0.0, 1.0]], [[1.0, 0.0], [0.0, 1.0]]])
     chosen = nearest_interest(interests, torch.tensor([[0.2, 0.9], [0.9, 0.2]]))
-    assert chosen.tolist() == [[0.0, 1.0], [1.0, 0.0]]
+    assert chosen.tolist() == [[[0.0, 1.0]], [[1.0, 0.0]]]
 
 
 def test_routing_variance_is_remis_regulariser():

@@ -5,14 +5,19 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 import pytest
-import torch
 
 from models.dataset import Dataset
+from models.encoder import Explained
 from models.index import ItemIndex
 from models.merge import merge
+from models.network import Network
+from models.pipeline.diagnosis import network_explainer
 from models.pipeline.evaluate import held_out
-from models.pipeline.planted import NOISE, TOPICS, plant
+from models.pipeline.planted import NOISE, TOPICS, Planted, plant
 from models.pipeline.run import load_best, load_run
+
+ENOUGH = 3  # clicks on a topic in the history read, for the topic to count as an interest that can be found
+NEAR = 0.9  # cosine of an interest to a topic's centre, for the topic to count as found
 
 
 class Truth(NamedTuple):
@@ -22,45 +27,90 @@ class Truth(NamedTuple):
     liked: list[set[int]]  # topics of each user
     topic: np.ndarray  # (N + 1,) topic of each row, −1 for padding
     vectors: np.ndarray  # (N, D)
-    centres: np.ndarray  # (24, D) mean item vector of each topic, unit length
-    by_step: np.ndarray  # (U, S + 1, K, D)
-    kept: np.ndarray  # (U, K, L)
+    centres: np.ndarray  # (24, D) mean item vector of each topic
+    found: Explained
+
+    @property
+    def clicked(self) -> np.ndarray:
+        """The topic of each click, −1 where there is none. (U, L)"""
+        return self.topic[self.histories]
+
+    @property
+    def wanted(self) -> np.ndarray:
+        """Where a click is on a topic that its user likes. (U, L)"""
+        return np.stack([np.isin(line, list(liked)) for line, liked in zip(self.clicked, self.liked, strict=True)])
 
 
-@pytest.fixture(scope="module")
-def truth(planted, dataset: Dataset, run) -> Truth:
-    model = load_best(run, load_run(run))
+def truth_of(model: Network, planted: Planted, dataset: Dataset) -> Truth:
     users = held_out(dataset, "test")
     names = list(TOPICS)
     likes = dict(planted.interests.iter_rows())
     category = pl.read_parquet(dataset.path / "items.parquet")["category"]
     topic = np.array([-1, *(names.index(name) for name in category)])
     vectors = model.item_vectors()
-    centres = np.stack([vectors[topic[1:] == number].mean(axis=0) for number in range(len(names))])
-    histories = users.histories.windows(np.arange(len(users.user_ids)), users.histories.lengths, model.config.max_len)
-    with torch.inference_mode():
-        interests = model(torch.from_numpy(histories.astype(np.int64)))
+    histories = users.histories.recent(model.config.max_len)
     return Truth(
         histories,
         [{names.index(name) for name in likes[user]} for user in users.user_ids],
         topic,
         vectors,
-        centres / np.linalg.norm(centres, axis=1, keepdims=True),
-        interests.by_step.numpy(),
-        interests.kept.numpy(),
+        np.stack([vectors[topic[1:] == number].mean(axis=0) for number in range(len(names))]),
+        network_explainer(model)(histories),
     )
+
+
+@pytest.fixture(scope="module")
+def truth(planted, dataset: Dataset, run) -> Truth:
+    return truth_of(load_best(run, load_run(run)), planted, dataset)
+
+
+def cosine_to_centres(truth: Truth, step: int, centred: bool) -> np.ndarray:
+    """Cosine of each interest to each topic's centre (U, K, 24); `centred`: about the mean of all item vectors."""
+    middle = truth.vectors.mean(axis=0) * centred
+    return unit(truth.found.interests[:, step] - middle) @ unit(truth.centres - middle).T
+
+
+def recovered(truth: Truth, step: int = -1, centred: bool = False) -> tuple[float, float]:
+    """Share of the users all of whose interests are found, and share of the interests.
+
+    An interest to be found is a topic that the user likes and clicked at least 3 times in the history read; it is
+    found where one of the network's interests has a cosine of 0.9 or more to its centre.
+    """
+    topics = np.arange(len(truth.centres))
+    clicks = (truth.clicked[:, :, None] == topics) & truth.wanted[:, :, None]  # (U, L, 24)
+    sought = clicks.sum(axis=1) >= ENOUGH  # (U, 24)
+    near = (cosine_to_centres(truth, step, centred) >= NEAR).any(axis=1)  # (U, 24)
+    some = sought.any(axis=1)
+    return float((near | ~sought).all(axis=1)[some].mean()), float(near[sought].mean())
+
+
+def noise_pruned(truth: Truth) -> float:
+    """How often an interest drops a click outside of all that its user likes."""
+    noise = (truth.clicked >= 0) & ~truth.wanted
+    return float(1 - truth.found.kept.transpose(0, 2, 1)[noise].mean())
+
+
+def own_kept(truth: Truth) -> float:
+    """How often an interest keeps a click on the topic nearest to it, where its user likes that topic."""
+    nearest = (truth.found.interests[:, -1] @ unit(truth.centres).T).argmax(axis=-1)[:, :, None]  # (U, K, 1)
+    own = (truth.clicked[:, None] == nearest) & truth.wanted[:, None]
+    return float(truth.found.kept[own].mean())
+
+
+def unit(vectors: np.ndarray) -> np.ndarray:
+    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
 
 
 def on_topic(truth: Truth, step: int) -> float:
     """Share of interests whose nearest topic is one that the user likes."""
-    nearest = (truth.by_step[:, step] @ truth.centres.T).argmax(axis=-1)  # (U, K)
+    nearest = (truth.found.interests[:, step] @ unit(truth.centres).T).argmax(axis=-1)  # (U, K)
     return float(np.mean([np.isin(line, list(liked)).mean() for line, liked in zip(nearest, truth.liked, strict=True)]))
 
 
 def candidate_topics(truth: Truth, step: int) -> np.ndarray:
     """The topic of each of a user's first 50 candidates. (U, 50)"""
     index = ItemIndex.build(truth.vectors)
-    rows = merge(index.search(np.ascontiguousarray(truth.by_step[:, step]), 50), 50).rows
+    rows = merge(index.search(np.ascontiguousarray(truth.found.interests[:, step]), 50), 50).rows
     return truth.topic[rows]
 
 
@@ -95,13 +145,16 @@ def test_refinement_recovers_them_better_than_the_coarse_interests(truth):
 
 
 def test_noise_clicks_are_pruned_and_the_clicks_of_an_interest_are_kept(truth):
-    topics = truth.topic[truth.histories][:, None]  # (U, 1, L)
-    interest = (truth.by_step[:, -1] @ truth.centres.T).argmax(axis=-1)[:, :, None]  # (U, K, 1)
-    liked = np.stack([np.isin(line, list(likes)) for line, likes in zip(topics, truth.liked, strict=True)])  # (U, 1, L)
-    noise = np.broadcast_to((topics >= 0) & ~liked, truth.kept.shape)
-    own = (topics == interest) & liked
-    pruned = 1 - truth.kept[noise].mean()
-    kept = truth.kept[own].mean()
-    assert pruned > 0.5
-    assert kept > 0.7
-    assert not truth.kept[np.broadcast_to(topics < 0, truth.kept.shape)].any()  # padding
+    assert noise_pruned(truth) > 0.5
+    assert own_kept(truth) > 0.7
+    assert not truth.found.kept[np.broadcast_to(truth.clicked[:, None] < 0, truth.found.kept.shape)].any()  # padding
+
+
+@pytest.mark.xfail(reason="a target that the demo's recipe does not reach yet")
+def test_noise_clicks_are_pruned_four_times_out_of_five(truth):
+    assert noise_pruned(truth) >= 0.8
+
+
+@pytest.mark.xfail(reason="a target that the demo's recipe does not reach yet")
+def test_all_the_interests_of_nine_users_out_of_ten_are_recovered(truth):
+    assert recovered(truth)[0] >= 0.9

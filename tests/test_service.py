@@ -32,7 +32,7 @@ def test_unknown_users_get_the_popular_items(service: Service, bundle):
     answer = service.client.get("/match", params={"user_id": "nobody", "n": 5}).json()
     assert answer["user_id"] == "nobody"
     assert (answer["source"], answer["degraded"], answer["version"]) == ("popular", None, bundle.version)
-    expected = [bundle.item_ids[row - 1] for row in bundle.popular["row"][:5]]
+    expected = [bundle.item_ids[row - 1] for row in bundle.popular.ranking["row"][:5]]
     assert [candidate["item_id"] for candidate in answer["candidates"]] == expected
     assert all(candidate["interest"] is None for candidate in answer["candidates"])
 
@@ -257,6 +257,35 @@ def test_a_body_over_the_limit_is_refused_with_and_without_its_length(service: S
 @pytest.mark.parametrize(("method", "path", "status"), [("GET", "/nowhere", 404), ("PUT", "/match", 405)])
 def test_other_routes_are_problems_too(service: Service, method, path, status):
     problem(service.client.request(method, path), status)
+
+
+# Models that are counted and not trained
+
+
+def test_a_counted_model_is_served_by_the_same_service(counted, redis_url, tmp_path):
+    with serving(counted.artifacts, redis_url, tmp_path / "log") as service:
+        asked = {"requests": [{"history": ["yoga-01", "yoga-02"], "n": 1000}, {"history": [], "n": 1000}]}
+        personal, popular = service.client.post("/match", json=asked).json()["results"]
+        running = service.client.get("/version").json()
+        refined = {"requests": [{"history": ["yoga-01", "yoga-02"], "n": 1000, "steps": 3}]}
+        assert service.client.post("/match", json=refined).json()["results"] == [personal]
+        assert "dmi_interest_shift_count 0" in service.client.get("/metrics").text
+    assert (running["model"], running["steps"], running["num_items"]) == (counted.model, 0, 1152)
+    assert [answer["degraded"] for answer in (personal, popular)] == [None, None]
+    items = [candidate["item_id"] for candidate in personal["candidates"]]
+    assert len(set(items)) == 1000
+    assert not {"yoga-01", "yoga-02"} & set(items)
+    if counted.model == "popular":
+        assert personal["source"] == popular["source"] == "popular"
+        assert running["num_interests"] == 0
+        unseen = [c["item_id"] for c in popular["candidates"] if c["item_id"] not in ("yoga-01", "yoga-02")]
+        assert items[:500] == unseen[:500]
+        assert {candidate["interest"] for candidate in personal["candidates"]} == {None}
+    else:
+        assert (personal["source"], popular["source"]) == ("dmi", "popular")
+        assert running["num_interests"] == 1
+        assert sum(item.startswith("yoga") for item in items[:10]) >= 5
+        assert {candidate["interest"] for candidate in personal["candidates"]} == {0}
 
 
 # Operation

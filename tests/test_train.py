@@ -15,6 +15,7 @@ from models.dataset import Dataset, load_dataset
 from models.errors import InputError
 from models.pipeline.planted import plant, write_planted
 from models.pipeline.prepare import prepare
+from models.pipeline.presets import MODELS
 from models.pipeline.recipe import make_recipe
 from models.pipeline.run import CHECKPOINT_FILE, RUN_FILE, WEIGHTS_FILE, load_best, load_run
 from models.pipeline.train import choose_device, train
@@ -33,7 +34,7 @@ def small(tmp_path_factory) -> Dataset:
 
 
 def trained(dataset: Dataset, out: Path, *changes: str, model: str = "dmi", resume: bool = False):
-    recipe = make_recipe(model, 0, [*SMALL, *changes], dataset.info.num_items)
+    recipe = make_recipe(model, 0, [*SMALL, *changes], dataset)
     with Progress(disable=True) as bar:
         return train(dataset, out, recipe, torch.device("cpu"), resume, bar)
 
@@ -83,23 +84,21 @@ def test_the_weights_are_the_best_and_not_the_last(small, tmp_path):
     assert all(torch.equal(value, state.best[name]) for name, value in model.state_dict().items())
 
 
-@pytest.mark.parametrize("model", ["comirec-sa", "remi"])
-@pytest.mark.parametrize("changes", [[], ["hardness=1", "routing=10", "reconstruction=0.1", "keep_mass=0.9"]])
+LOSS_OPTIONS = ("hardness=1", "routing=10", "reconstruction=0.1", "popularity=0.5", "contrast=best", "first_target=2")
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("changes", [(), LOSS_OPTIONS], ids=["as it is", "every option of the loss"])
 def test_every_model_and_option_trains(small, tmp_path, model, changes):
-    trained(small, tmp_path / "run", "max_steps=10", *changes, model=model)
-    assert load_best(tmp_path / "run", load_run(tmp_path / "run")).config.steps == 0
+    state = trained(small, tmp_path / "run", "max_steps=10", *changes, model=model)
+    assert all(value.isfinite().all() for value in state.best.values())
+    assert load_best(tmp_path / "run", load_run(tmp_path / "run")).config == load_run(tmp_path / "run").recipe.network
 
 
-def test_dmi_trains_with_every_option(small, tmp_path):
-    options = [
-        "hardness=1",
-        "routing=10",
-        "reconstruction=0.1",
-        "keep_mass=0.9",
-        "schedule=cosine",
-        "sampler=posterior",
-    ]
-    state = trained(small, tmp_path / "run", "max_steps=10", *options)
+@pytest.mark.parametrize("model", ["dmi", "dmi-plus"])
+def test_refinement_trains_with_every_option(small, tmp_path, model):
+    options = ["keep_mass=0.9", "keep_fraction=0.3", "schedule=cosine", "sampler=posterior", "num_interests=1"]
+    state = trained(small, tmp_path / "run", "max_steps=10", *options, model=model)
     assert all(value.isfinite().all() for value in state.best.values())
 
 
@@ -130,18 +129,18 @@ def test_a_damaged_run_is_refused(small, tmp_path, name):
 @pytest.mark.parametrize(
     ("model", "assignment", "message"),
     [
-        ("sasrec", "dim=16", "unknown model 'sasrec'; choose one of: dmi, comirec-sa, remi"),
+        ("caser", "dim=16", "unknown model 'caser'; choose one of: dmi, dmi-plus, comirec-sa"),
         ("dmi", "dim", "'dim': expected name=value"),
-        ("dmi", "depth=3", "'depth=3': no such name; known: batch_size, coarse, dim"),
+        ("dmi", "depth=3", "'depth=3': no such name; known: batch_size, coarse, contrast, dim"),
         ("dmi", "num_items=3", "'num_items=3': no such name"),
         ("dmi", "dim=much", "dim: Input should be a valid integer"),
         ("dmi", "dropout=1", "dropout: Input should be less than 1"),
         ("dmi", "start=2", "steps 4 needs a start of at least as many timesteps, not 2"),
     ],
 )
-def test_a_recipe_that_makes_no_sense_is_refused(model, assignment, message):
+def test_a_recipe_that_makes_no_sense_is_refused(small, model, assignment, message):
     with pytest.raises(InputError, match=message):
-        make_recipe(model, 0, [assignment], 100)
+        make_recipe(model, 0, [assignment], small)
 
 
 def test_an_unknown_device_is_refused():

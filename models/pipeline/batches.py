@@ -8,39 +8,60 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.errors import InputError
-from models.sequences import Rows, Sequences
-
-FIRST_TARGET = 4  # the earliest position that is a target, as in ComiRec's and REMI's code
+from models.pipeline.recipe import Recipe
+from models.sequences import PADDING, Rows, Sequences
 
 
 class Batch(NamedTuple):
-    """Histories with the item that came next, and negatives shared by the whole batch."""
+    """Histories, the positions to predict from with the item that came next, and negatives shared by all of them."""
 
     history: Rows  # (B, L)
-    target: Rows  # (B,)
+    at: NDArray[np.int64] | None  # (P,)  line · L + position; None: the newest position of each line, P = B
+    target: Rows  # (P,)
     negatives: Rows  # (M,)
+    log_q: NDArray[np.float32]  # (M,)  log of how much likelier than uniform each was drawn
 
 
 class Batches:
-    """Draws users uniformly and, of each, a target position uniformly among 4 … n − 1."""
+    """Draws users uniformly and of each a target, uniform among positions `first_target` … n − 1 (ComiRec's protocol);
+    negatives by count^`popularity`, with replacement.
 
-    def __init__(
-        self, sequences: Sequences, num_items: int, max_len: int, size: int, num_negatives: int, seed: int
-    ) -> None:
-        self._sequences = sequences
-        self._users: NDArray[np.int64] = np.flatnonzero(sequences.lengths > FIRST_TARGET)
+    A causal network predicts from every position of a window that ends at the last event, or where the history is
+    longer than the window, at a random one.
+    """
+
+    def __init__(self, sequences: Sequences, recipe: Recipe) -> None:
+        self._training, self._network, self._seed = recipe.training, recipe.network, recipe.seed
+        self._sequences, self._lengths = sequences, sequences.lengths
+        frequency = np.bincount(sequences.items, minlength=self._network.num_items + 1)[1:].astype(float)
+        weight = (frequency + 1) ** self._training.popularity  # an item of held-out users alone is drawn too
+        self._cumulative = (weight / weight.sum()).cumsum()  # (N,)
+        self._log_q = np.log(weight / weight.mean()).astype(np.float32)  # (N,)
+        first = self._training.first_target
+        self._users: NDArray[np.int64] = np.flatnonzero(self._lengths > first)
         if not len(self._users):
-            raise InputError(f"no training user has more than {FIRST_TARGET} events; bring more events")
-        self._lengths = sequences.lengths
-        self._num_items, self._max_len = num_items, max_len
-        self._size, self._num_negatives, self._seed = size, num_negatives, seed
+            raise InputError(f"no training user has more than {first} events; bring more events")
 
     def __getitem__(self, step: int) -> Batch:
         rng = np.random.default_rng((self._seed, step))
-        users = self._users[rng.integers(len(self._users), size=self._size)]  # (B,)
-        ends = rng.integers(FIRST_TARGET, self._lengths[users])
-        return Batch(
-            history=self._sequences.windows(users, ends, self._max_len),
-            target=self._sequences.items[self._sequences.offsets[users] + ends],
-            negatives=rng.integers(1, self._num_items + 1, size=self._num_negatives, dtype=np.int32),
-        )
+        users = self._users[rng.integers(len(self._users), size=self._training.batch_size)]  # (B,)
+        drawn = np.searchsorted(self._cumulative[:-1], rng.random(self._training.num_negatives), side="right")  # (M,)
+        history, at, target = (self._every_position if self._network.is_causal else self._one_position)(users, rng)
+        return Batch(history, at, target, (drawn + 1).astype(np.int32), self._log_q[drawn])
+
+    def _one_position(self, users: NDArray[np.int64], rng: np.random.Generator) -> tuple[Rows, None, Rows]:
+        ends = rng.integers(self._training.first_target, self._lengths[users])
+        target = self._sequences.items[self._sequences.offsets[users] + ends]
+        return self._sequences.windows(users, ends, self._network.max_len), None, target
+
+    def _every_position(
+        self, users: NDArray[np.int64], rng: np.random.Generator
+    ) -> tuple[Rows, NDArray[np.int64], Rows]:
+        size = self._network.max_len + 1  # one more than is read: the last target
+        lengths = self._lengths[users]
+        earliest = np.minimum(lengths, max(size, self._training.first_target + 1))  # every window holds a target
+        ends = np.where(lengths <= size, lengths, rng.integers(earliest, lengths + 1))  # (B,)
+        window = self._sequences.windows(users, ends, size)  # (B, L + 1)
+        target_position = ends[:, None] + np.arange(-size + 1, 0)  # (B, L) within the user
+        wanted = (window[:, :-1] != PADDING) & (target_position >= self._training.first_target)
+        return window[:, :-1], np.flatnonzero(wanted), window[:, 1:][wanted]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,10 +12,17 @@ import torch
 
 from models.bundle import current, load_bundle
 from models.dataset import Dataset
-from models.pipeline.batches import FIRST_TARGET, Batches
+from models.errors import InputError
+from models.multi_interest import MultiInterest
+from models.network import Network
+from models.pipeline.batches import Batches
+from models.pipeline.plain import plain_batch, plain_step
+from models.pipeline.recipe import Recipe, make_network_recipe
 from models.pipeline.run import load_best, load_run
+from models.pipeline.train import train_step
 from models.sequences import Rows, Sequences
 
+PLAIN_BATCH = 256  # histories, as in REMI's code and ours
 SECONDS = 2.0  # per measurement
 Figures = dict[str, float]
 
@@ -29,21 +37,22 @@ def rate(work: Callable[[int], int]) -> float:
     return units / elapsed
 
 
-def bench_batches(dataset: Dataset, size: int = 256, max_len: int = 50) -> Figures:
+def bench_batches(dataset: Dataset) -> Figures:
     """Histories a second assembled into training batches on one core, against one loop turn per history."""
-    users = dataset.split("train")
-    batches = Batches(users, dataset.info.num_items, max_len, size, 1280, seed=0)
+    users, recipe = dataset.split("train"), make_network_recipe("dmi", 0, ["max_len=50"], dataset)
+    batches = Batches(users, recipe)
     vectorised = rate(lambda step: len(batches[step].history))
-    looped = rate(lambda step: len(_looped_batch(users, size, max_len, step)))
+    looped = rate(lambda step: len(_looped_batch(users, recipe, step)))
     return {"vectorised": vectorised, "python loop": looped, "ratio": vectorised / looped}
 
 
-def _looped_batch(users: Sequences, size: int, max_len: int, step: int) -> Rows:
+def _looped_batch(users: Sequences, recipe: Recipe, step: int) -> Rows:
     rng = np.random.default_rng(step)
-    batch = np.zeros((size, max_len), np.int32)
-    for line in range(size):
+    max_len, first = recipe.network.max_len, recipe.training.first_target
+    batch = np.zeros((recipe.training.batch_size, max_len), np.int32)
+    for line in range(len(batch)):
         history = users[int(rng.integers(len(users)))]
-        end = int(rng.integers(FIRST_TARGET, max(len(history), FIRST_TARGET + 1)))
+        end = int(rng.integers(first, max(len(history), first + 1)))
         recent = history[max(end - max_len, 0) : end]
         batch[line, max_len - len(recent) :] = recent
     return batch
@@ -52,8 +61,11 @@ def _looped_batch(users: Sequences, size: int, max_len: int, step: int) -> Rows:
 def bench_encoder(artifacts: Path, run: Path, dataset: Dataset) -> Figures:
     """Users a second encoded on one core by the served ONNX graph, alone and in batches of 8, against torch."""
     torch.set_num_threads(1)
-    bundle, model = load_bundle(current(artifacts)), load_best(run, load_run(run))
-    histories = dataset.split("test").recent(bundle.config.max_len)
+    served, model = load_bundle(current(artifacts)).retriever, load_best(run, load_run(run))
+    if not isinstance(served, MultiInterest):
+        raise InputError(f"{artifacts} serves no network: there is nothing to encode")
+    encoder = served.encoder
+    histories = dataset.split("test").recent(served.max_len)
 
     def lines(call: int, size: int) -> Rows:
         first = call * size % (len(histories) - size)
@@ -65,6 +77,49 @@ def bench_encoder(artifacts: Path, run: Path, dataset: Dataset) -> Figures:
         return 1
 
     eager = rate(network)
-    alone = rate(lambda call: len(bundle.encoder.encode(lines(call, 1))))
-    batched = rate(lambda call: len(bundle.encoder.encode(lines(call, 8))))
+    alone = rate(lambda call: len(encoder.encode(lines(call, 1))))
+    batched = rate(lambda call: len(encoder.encode(lines(call, 8))))
     return {"onnx, 1 user": alone, "onnx, 8 users": batched, "torch, 1 user": eager, "ratio": alone / eager}
+
+
+def bench_training(dataset: Dataset, model: str) -> Figures:
+    """Targets a second trained on one core, against the same network trained plainly (`models/pipeline/plain.py`)."""
+    torch.set_num_threads(1)
+    recipe = make_network_recipe(model, 0, ["popularity=0"], dataset)
+    users, settings = dataset.split("train"), recipe.training
+    ours, plain = _untrained(recipe), _untrained(recipe)
+    batches, rng = Batches(users, recipe), random.Random(0)  # noqa: S311
+    assembling = 0.0
+
+    def step(call: int) -> int:
+        nonlocal assembling
+        start = time.perf_counter()
+        batch = batches[call]
+        assembling += time.perf_counter() - start
+        train_step(*ours, batch, recipe.seed, call, settings)
+        return len(batch.target)
+
+    def reference(_: int) -> int:
+        batch = plain_batch(users, recipe, PLAIN_BATCH, rng)
+        plain_step(*plain, batch, settings)
+        return len(batch[1])
+
+    start = time.perf_counter()
+    fast = rate(step)
+    share = assembling / (time.perf_counter() - start)
+    slow = rate(reference)
+    targets = int(np.maximum(users.lengths - settings.first_target, 0).sum())
+    return {
+        "views batched, loss fused": fast,
+        "plain": slow,
+        "epoch, seconds": targets / fast,
+        "plain epoch, seconds": targets / slow,
+        "of a step spent on its batch, percent": 100 * share,
+        "ratio": fast / slow,
+    }
+
+
+def _untrained(recipe: Recipe) -> tuple[Network, torch.optim.Optimizer]:
+    torch.manual_seed(recipe.seed)
+    model = Network(recipe.network)
+    return model, torch.optim.AdamW(model.parameters(), recipe.training.learning_rate)

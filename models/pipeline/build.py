@@ -1,4 +1,4 @@
-"""A run → a bundle: weights, ONNX encoder, item index, ids, popularity; evaluated, then sealed by its manifest."""
+"""A run → a bundle: what serves the model, ids, titles, popularity; evaluated, then sealed by its manifest."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import orjson
 import torch
-from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -31,18 +30,20 @@ from models.bundle import (
     Bundle,
     Manifest,
     load_bundle,
+    load_retriever,
     sha256,
 )
 from models.dataset import Dataset, load_dataset
-from models.dmi import DMI
-from models.encoder import Encoder
 from models.files import atomic_folder, fsync
 from models.index import ItemIndex
-from models.pipeline.evaluate import bundle_recommender, evaluate_model, require_catalogue
-from models.pipeline.run import WEIGHTS_FILE, load_best, load_run
-from models.sequences import PADDING
+from models.multi_interest import InterestEncoder, MultiInterest
+from models.neighbours import Neighbours
+from models.network import Network
+from models.pipeline.evaluate import evaluate_model, require_catalogue
+from models.pipeline.recipe import Recipe
+from models.pipeline.run import WEIGHTS_FILE, load_model, load_run
+from models.popularity import Popularity
 
-MAX_POPULAR = 10_000
 PARITY_SAMPLE = 64
 PARITY_TOLERANCE = 1e-4  # relative to the largest interest; float32 sums in another order differ by about 1e-6
 
@@ -53,36 +54,38 @@ def build(run_path: Path, artifacts: Path, data: Path | None = None) -> Bundle:
     Raises InputError for a damaged run, RuntimeError where the exported encoder does not compute what the network does.
     """
     run = load_run(run_path)
-    model = load_best(run_path, run)
+    model = load_model(run_path, run)
+    config = run.recipe.network if isinstance(run.recipe, Recipe) else run.recipe.counting
+    files = FILES[config.retriever]
     dataset = load_dataset(data or run.data)
     require_catalogue(dataset, run.catalogue)
     weights_hash = sha256(run_path / WEIGHTS_FILE)
     version = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{weights_hash[:8]}"
     with atomic_folder(artifacts / version) as folder:
-        (folder / CONFIG).write_text(model.config.model_dump_json(indent=2) + "\n")
-        save_file(model.state_dict(), folder / WEIGHTS)
-        export_encoder(model, folder / ENCODER)
-        index = ItemIndex.build(model.item_vectors())
-        index.save(folder / INDEX)
+        (folder / CONFIG).write_text(config.model_dump_json(indent=2) + "\n")
+        popular = Popularity.count(dataset.sequences, config.num_items)
+        match model:
+            case Network():
+                save_file(model.state_dict(), folder / WEIGHTS)
+                export_encoder(model, folder / ENCODER)
+                ItemIndex.build(model.item_vectors()).save(folder / INDEX)
+            case Neighbours():
+                model.save(folder / WEIGHTS)
+            case Popularity():
+                popular = model
+        popular.save(folder / POPULAR)
         (folder / ITEM_IDS).write_bytes(orjson.dumps(dataset.item_ids))
         shutil.copyfile(dataset.path / "items.parquet", folder / ITEMS)
-        np.save(folder / POPULAR, _popular(dataset))
-        vectors = np.concatenate([np.zeros((1, model.config.dim), np.float32), model.item_vectors()])
-        encoder = Encoder(folder / ENCODER, vectors, model.config)
-        check_parity(model, encoder, dataset)
-        measured = evaluate_model(
-            run.recipe.model,
-            model.config,
-            bundle_recommender(encoder, index),
-            dataset,
-            "test",
-            exclude_seen=False,
-        )
+        retriever = load_retriever(folder, config, popular)
+        if isinstance(model, Network) and isinstance(retriever, MultiInterest):
+            check_parity(model, retriever.encoder, dataset)
+        measured = evaluate_model(run.recipe.model, retriever, dataset, "test", exclude_seen=False)
         (folder / METRICS).write_bytes(orjson.dumps(measured._asdict(), option=orjson.OPT_INDENT_2))
         manifest = Manifest(
             format=FORMAT,
             version=version,
             model=run.recipe.model,
+            retriever=config.retriever,
             git_revision=_git_revision(),
             data=dataset.path,
             catalogue=dataset.catalogue,
@@ -90,9 +93,9 @@ def build(run_path: Path, artifacts: Path, data: Path | None = None) -> Bundle:
             num_users=dataset.info.num_users,
             num_items=dataset.info.num_items,
             num_events=dataset.info.num_events,
-            files={name: sha256(folder / name) for name in FILES},
+            files={name: sha256(folder / name) for name in files},
         )
-        for name in FILES:
+        for name in files:
             fsync(folder / name)
         (folder / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n")
     return load_bundle(artifacts / version)
@@ -101,7 +104,7 @@ def build(run_path: Path, artifacts: Path, data: Path | None = None) -> Bundle:
 class _ServedNetwork(nn.Module):
     """The network from item vectors on, with the outputs that serving asks for."""
 
-    def __init__(self, model: DMI) -> None:
+    def __init__(self, model: Network) -> None:
         super().__init__()
         self.model = model
 
@@ -110,7 +113,7 @@ class _ServedNetwork(nn.Module):
         return interests.by_step, interests.weights, interests.kept
 
 
-def export_encoder(model: DMI, path: Path) -> None:
+def export_encoder(model: Network, path: Path) -> None:
     """Write encoder.onnx: history (B, L, D), valid (B, L) → interests (B, S + 1, K, D), weights, kept (B, K, L)."""
     config = model.config
     history = torch.randn(2, config.max_len, config.dim)
@@ -133,7 +136,7 @@ def export_encoder(model: DMI, path: Path) -> None:
     program.save(path, external_data=False)
 
 
-def check_parity(model: DMI, encoder: Encoder, dataset: Dataset) -> None:
+def check_parity(model: Network, encoder: InterestEncoder, dataset: Dataset) -> None:
     """Compare encoder.onnx with the network on real histories; RuntimeError where they differ."""
     users = dataset.split("test")
     histories = users.slice(0, min(PARITY_SAMPLE, len(users))).recent(model.config.max_len)
@@ -142,16 +145,6 @@ def check_parity(model: DMI, encoder: Encoder, dataset: Dataset) -> None:
     error = float(np.abs(encoder.encode(histories) - expected).max() / np.abs(expected).max())
     if not error <= PARITY_TOLERANCE:  # NaN fails too
         raise RuntimeError(f"encoder.onnx differs from the network by {error:.1e} of its range; nothing was built")
-
-
-def _popular(dataset: Dataset) -> NDArray[np.void]:
-    """Rows and event counts of the most popular items."""
-    counts = np.bincount(dataset.sequences.items, minlength=dataset.info.num_items + 1)
-    counts[PADDING] = 0
-    order = np.argsort(-counts, kind="stable")[: min(MAX_POPULAR, dataset.info.num_items)]
-    popular = np.empty(len(order), dtype=[("row", "<i4"), ("events", "<i8")])
-    popular["row"], popular["events"] = order, counts[order]
-    return popular
 
 
 def _git_revision() -> str | None:

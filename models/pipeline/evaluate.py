@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import polars as pl
-import torch
 from numpy.typing import NDArray
 
 from models.bundle import load_bundle, read_manifest
-from models.config import DMIConfig
 from models.dataset import Dataset, SplitName
-from models.dmi import DMI
-from models.encoder import Encoder
+from models.encoder import Explained, Vectors
 from models.errors import InputError
 from models.index import ItemIndex
-from models.merge import Hits, merge
+from models.multi_interest import MultiInterest
+from models.network import Network
+from models.pipeline.diagnosis import diagnose, network_explainer
 from models.pipeline.metrics import CUTOFFS, category_diversity, coverage, ranking_metrics
-from models.pipeline.run import RUN_FILE, load_best, load_run
+from models.pipeline.run import RUN_FILE, load_model, load_run
+from models.popularity import Popularity
+from models.retriever import Retriever
 from models.sequences import Rows, Sequences, history_length
 
 Metrics = dict[str, float | None]
@@ -34,14 +34,6 @@ class HeldOut(NamedTuple):
     histories: Sequences
     targets: Sequences
     user_ids: list[str]
-
-
-class Recommender(NamedTuple):
-    """What is evaluated: left-padded histories (B, L) → interests (B, K, D), and the index they search."""
-
-    encode: Callable[[Rows], NDArray[np.float32]]
-    items: ItemIndex
-    max_len: int
 
 
 class Report(NamedTuple):
@@ -67,44 +59,34 @@ def held_out(dataset: Dataset, split: SplitName) -> HeldOut:
     )
 
 
-def network_recommender(model: DMI) -> Callable[[int], Recommender]:
-    """By number of refinement steps: the torch network with the exact index of its item vectors."""
-    index = ItemIndex.build(model.item_vectors())
+class NetworkEncoder:
+    """The torch network in the place of a bundle's `Encoder`."""
 
-    @torch.inference_mode()
-    def encode(histories: Rows, steps: int) -> NDArray[np.float32]:
-        rows = torch.from_numpy(histories.astype(np.int64)).to(model.position.device)
-        return model(rows).by_step[:, steps].float().cpu().numpy()
+    def __init__(self, model: Network) -> None:
+        self.config, self._explain = model.config, network_explainer(model)
 
-    return lambda steps: Recommender(lambda rows: encode(rows, steps), index, model.config.max_len)
+    def encode(self, histories: Rows) -> Vectors:
+        """See `Encoder.encode`."""
+        return self.explain(histories).interests
 
-
-def bundle_recommender(encoder: Encoder, index: ItemIndex) -> Callable[[int], Recommender]:
-    """By number of refinement steps: the parts of a bundle, as they serve."""
-    max_len = encoder.config.max_len
-    return lambda steps: Recommender(lambda rows: encoder.encode(rows)[:, steps], index, max_len)
+    def explain(self, histories: Rows) -> Explained:
+        """See `Encoder.explain`."""
+        return self._explain(histories)
 
 
-def recommend(recommender: Recommender, histories: Sequences, exclude_seen: bool) -> Rows:
-    """The first 50 candidates of each user, as the service would answer. (U, 50)"""
+def network_retriever(model: Network) -> MultiInterest:
+    """The torch network with the exact index of its item vectors."""
+    return MultiInterest(NetworkEncoder(model), ItemIndex.build(model.item_vectors()))
+
+
+def recommend(retriever: Retriever, histories: Sequences, exclude_seen: bool, steps: int | None = None) -> Rows:
+    """The first 50 candidates of each user, as the service would answer, after `steps` (default: all) steps. (U, 50)"""
     answers = np.zeros((len(histories), DEPTH), np.int32)
-    for start, users in _chunks(histories):
-        interests = recommender.encode(users.recent(recommender.max_len))
-        seen = _seen(users) if exclude_seen else None
-        hits = recommender.items.search(interests, DEPTH + (0 if seen is None else seen.shape[1]))
-        found = merge(hits, DEPTH, seen).rows
-        answers[start : start + len(users), : found.shape[1]] = found
-    return answers
-
-
-def recommend_popular(num_items: int, histories: Sequences, exclude_seen: bool) -> Rows:
-    """The most popular items for everybody, rows being numbered by popularity. (U, 50)"""
-    answers = np.zeros((len(histories), DEPTH), np.int32)
-    for start, users in _chunks(histories):
-        seen = _seen(users) if exclude_seen else None
-        ranked = np.arange(1, min(num_items, DEPTH + (0 if seen is None else seen.shape[1])) + 1, dtype=np.int32)
-        rows = np.tile(ranked, (len(users), 1, 1))
-        found = merge(Hits(rows, -rows.astype(np.float32)), DEPTH, seen).rows
+    for start in range(0, len(histories), CHUNK):
+        users = histories.slice(start, min(start + CHUNK, len(histories)))
+        seen = users.recent(int(users.lengths.max()) if exclude_seen else 0)
+        asked_steps = retriever.steps if steps is None else steps
+        found = retriever.retrieve(users.recent(retriever.max_len), DEPTH, seen, asked_steps).candidates.rows
         answers[start : start + len(users), : found.shape[1]] = found
     return answers
 
@@ -115,16 +97,16 @@ def data_of(path: Path) -> Path:
 
 
 def evaluate(path: Path, dataset: Dataset, split: SplitName, exclude_seen: bool) -> Report:
-    """Evaluate a run (by its network) or a bundle (by its ONNX encoder and its index file)."""
+    """Evaluate a run (a network by torch) or a bundle (by the files that serve)."""
     if _is_bundle(path):
         bundle = load_bundle(path)
         require_catalogue(dataset, bundle.manifest.catalogue)
-        recommender = bundle_recommender(bundle.encoder, bundle.index)
-        return evaluate_model(bundle.manifest.model, bundle.config, recommender, dataset, split, exclude_seen)
+        return evaluate_model(bundle.manifest.model, bundle.retriever, dataset, split, exclude_seen)
     run = load_run(path)
     require_catalogue(dataset, run.catalogue)
-    recommender = network_recommender(load_best(path, run))
-    return evaluate_model(run.recipe.model, run.recipe.network, recommender, dataset, split, exclude_seen)
+    model = load_model(path, run)
+    retriever = network_retriever(model) if isinstance(model, Network) else model
+    return evaluate_model(run.recipe.model, retriever, dataset, split, exclude_seen)
 
 
 def require_catalogue(dataset: Dataset, catalogue: str) -> None:
@@ -136,21 +118,18 @@ def require_catalogue(dataset: Dataset, catalogue: str) -> None:
         )
 
 
-def evaluate_model(
-    model: str,
-    config: DMIConfig,
-    recommender: Callable[[int], Recommender],
-    dataset: Dataset,
-    split: SplitName,
-    exclude_seen: bool,
-) -> Report:
-    """Popularity, the model without refinement, and the model with all its steps."""
+def evaluate_model(model: str, retriever: Retriever, dataset: Dataset, split: SplitName, exclude_seen: bool) -> Report:
+    """Popularity, the model without refinement, and the model with all its steps and what ails it."""
     histories = held_out(dataset, split).histories
-    answers = {"popular": recommend_popular(config.num_items, histories, exclude_seen)}
-    if config.steps:
-        answers[f"{model}, steps=0"] = recommend(recommender(0), histories, exclude_seen)
-    answers[model] = recommend(recommender(config.steps), histories, exclude_seen)
-    return report_answers(answers, dataset, split, exclude_seen)
+    popular = Popularity.count(dataset.split("train"), dataset.info.num_items)
+    answers = {"popular": recommend(popular, histories, exclude_seen)}
+    if retriever.steps:
+        answers[f"{model}, steps=0"] = recommend(retriever, histories, exclude_seen, steps=0)
+    answers[model] = recommend(retriever, histories, exclude_seen)
+    report = report_answers(answers, dataset, split, exclude_seen)
+    if isinstance(retriever, MultiInterest):
+        report.metrics[model] |= diagnose(retriever.encoder.explain, histories, retriever.max_len)
+    return report
 
 
 def report_answers(answers: dict[str, Rows], dataset: Dataset, split: SplitName, exclude_seen: bool) -> Report:
@@ -176,12 +155,3 @@ def item_categories(dataset: Dataset) -> NDArray[np.int64]:
     category = pl.read_parquet(dataset.path / "items.parquet")["category"]
     numbers = category.cast(pl.Categorical).to_physical().cast(pl.Int64).fill_null(-1)
     return np.concatenate([[-1], numbers.to_numpy()])
-
-
-def _chunks(histories: Sequences) -> Iterable[tuple[int, Sequences]]:
-    for start in range(0, len(histories), CHUNK):
-        yield start, histories.slice(start, min(start + CHUNK, len(histories)))
-
-
-def _seen(users: Sequences) -> Rows:
-    return users.recent(int(users.lengths.max()))

@@ -2,34 +2,39 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
-from models.dmi import Interests
+from models.network import Interests
+from models.pipeline.softmax import SampledSoftmax
 
 
 def nearest_interest(interests: Tensor, target: Tensor) -> Tensor:
-    """The interest with the largest inner product with the target. (B, K, D), (B, D) → (B, D)"""
+    """The interest with the largest inner product with the target. (B, K, D), (B, D) → (B, 1, D)"""
     chosen = (interests @ target[:, :, None]).squeeze(-1).argmax(dim=1)  # (B,)
-    return interests[torch.arange(len(chosen), device=chosen.device), chosen]
+    return interests[torch.arange(len(chosen), device=chosen.device), chosen][:, None]
 
 
-def sampled_softmax(user: Tensor, target: Tensor, negatives: Tensor, same: Tensor, hardness: float) -> Tensor:
-    """−log softmax of the target among uniformly drawn negatives, mean over the batch.
+def sampled_softmax(
+    users: Tensor,
+    target: Tensor,
+    negatives: Tensor,
+    log_q: Tensor,
+    target_rows: Tensor,
+    negative_rows: Tensor,
+    hardness: float,
+) -> Tensor:
+    """−log softmax of the target among drawn negatives, mean over P views; an item scores max_k u_k · e.
 
-    user (B, D), target (B, D), negatives (M, D), same (B, M) bool where a negative is the target itself.
+    users (P, K, D), target (P, D), negatives (M, D), and the rows of both (P,), (M,): a negative that is the target
+    does not count. `log_q` (M,) corrects for how likely each negative was to be drawn; 0 where that was uniform.
     `hardness` β > 0 weighs negative j by exp(β·x_j) / mean exp(β·x): REMI's interest-aware hard negatives
     (arXiv 2302.14532, eq. 8); 0 is the plain sampled softmax.
     """
-    positive = (user * target).sum(dim=-1)  # (B,)
-    scores = (user @ negatives.T).masked_fill(same, -math.inf)  # (B, M)
-    if hardness:
-        log_importance = hardness * scores
-        mean = log_importance.logsumexp(dim=1, keepdim=True) - math.log(scores.shape[1])
-        scores = scores + log_importance - mean
-    return (torch.logaddexp(positive, scores.logsumexp(dim=1)) - positive).mean()
+    positive = (users @ target[:, :, None]).squeeze(-1).amax(dim=1)  # (P,)
+    return SampledSoftmax.apply(  # type: ignore[no-untyped-call]
+        users, positive, negatives, log_q, target_rows, negative_rows, hardness
+    )
 
 
 def routing_variance(weights: Tensor, dim: int) -> Tensor:

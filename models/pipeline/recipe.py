@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated, Any
+from collections.abc import Sequence, Set
+from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from models.config import DMIConfig
+from models.config import NeighboursConfig, NetworkConfig, PopularConfig
+from models.dataset import Dataset
 from models.errors import InputError
+from models.pipeline.presets import COUNTED, Settings, kind_of, preset
 
 
 class TrainConfig(BaseModel):
@@ -17,13 +19,17 @@ class TrainConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    batch_size: Annotated[int, Ge(1), Le(65_536)] = 256
-    num_negatives: Annotated[int, Ge(1), Le(1_000_000)] = 1280
+    batch_size: Annotated[int, Ge(1), Le(65_536)] = 256  # users
+    first_target: Annotated[int, Ge(1)] = 4  # events before the earliest target, as in ComiRec's and REMI's code
+    num_negatives: Annotated[int, Ge(1), Le(1_000_000)] = 2048
+    popularity: Annotated[float, Ge(0), Le(1)] = 0.0  # negatives are drawn by count^popularity, with logQ correction
     learning_rate: Annotated[float, Gt(0), Le(1)] = 2e-3
     weight_decay: Annotated[float, Ge(0), Le(10)] = 0.0
     max_steps: Annotated[int, Ge(1)] = 20_000
     eval_every: Annotated[int, Ge(1)] = 500
     patience: Annotated[int, Ge(1)] = 8
+    # Which interest scores a negative: the one nearest the target (ComiRec), or the negative's own best, as in serving.
+    contrast: Literal["nearest", "best"] = "nearest"
     # REMI's additions; 0 turns them off.
     hardness: Annotated[float, Ge(0), Le(100)] = 0.0
     routing: Annotated[float, Ge(0)] = 0.0
@@ -40,46 +46,77 @@ class Recipe(BaseModel):
 
     model: str
     seed: Annotated[int, Ge(0), Le(2**31 - 1)]
-    network: DMIConfig
+    network: NetworkConfig
     training: TrainConfig
 
-
-# The models differ in these values only; all else (optimiser, batches, dropout, stopping) is the same.
-MODELS: dict[str, dict[str, float]] = {
-    "dmi": {"hardness": 1.0, "routing": 10.0},
-    "comirec-sa": {"steps": 0},
-    "remi": {"steps": 0, "hardness": 1.0, "routing": 100.0},
-}
+    @property
+    def settings(self) -> Settings:
+        """All that `--set` can change, and the number of items."""
+        return self.network.model_dump() | self.training.model_dump()
 
 
-def make_recipe(model: str, seed: int, assignments: Sequence[str], num_items: int) -> Recipe:
-    """The recipe of a named model, changed by `name=value` assignments.
+class CountRecipe(BaseModel):
+    """The same of a model that is counted and not trained: nothing in it is random."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: str
+    seed: int
+    counting: PopularConfig | NeighboursConfig
+
+    @property
+    def settings(self) -> Settings:
+        """All that `--set` can change, and the number of items."""
+        return self.counting.model_dump()
+
+
+AnyRecipe = Recipe | CountRecipe
+
+
+def make_recipe(model: str, seed: int, assignments: Sequence[str], dataset: Dataset) -> AnyRecipe:
+    """The recipe of a named model as tuned for data of this kind, changed by `name=value` assignments.
 
     Raises InputError for an unknown model or name and for a value out of range.
     """
-    if model not in MODELS:
-        raise InputError(f"unknown model {model!r}; choose one of: {', '.join(MODELS)}")
-    values: dict[str, Any] = dict(MODELS[model])
-    network_names = DMIConfig.model_fields.keys() - {"num_items"}
-    for assignment in assignments:
-        name, equals, value = assignment.partition("=")
-        if not equals:
-            raise InputError(f"--set {assignment!r}: expected name=value")
-        if name not in network_names | TrainConfig.model_fields.keys():
-            known = ", ".join(sorted(network_names | TrainConfig.model_fields.keys()))
-            raise InputError(f"--set {assignment!r}: no such name; known: {known}")
-        values[name] = value
+    if model not in COUNTED:
+        return make_network_recipe(model, seed, assignments, dataset)
+    config = COUNTED[model]
+    values = _values(model, assignments, dataset, config.model_fields.keys() - {"num_items"})
+    try:
+        return CountRecipe(model=model, seed=seed, counting=config(num_items=dataset.info.num_items, **values))
+    except ValidationError as error:
+        raise InputError(f"--set: {first_problem(error)}") from None
+
+
+def make_network_recipe(model: str, seed: int, assignments: Sequence[str], dataset: Dataset) -> Recipe:
+    """The same where the model is known to be a network."""
+    network_names = NetworkConfig.model_fields.keys() - {"num_items"}
+    values = _values(model, assignments, dataset, network_names | TrainConfig.model_fields.keys())
     network = {name: value for name, value in values.items() if name in network_names}
     training = {name: value for name, value in values.items() if name not in network_names}
     try:
         return Recipe(
             model=model,
             seed=seed,
-            network=DMIConfig(num_items=num_items, **network),
+            network=NetworkConfig(num_items=dataset.info.num_items, **network),
             training=TrainConfig(**training),
         )
     except ValidationError as error:
         raise InputError(f"--set: {first_problem(error)}") from None
+
+
+def _values(model: str, assignments: Sequence[str], dataset: Dataset, names: Set[str]) -> Settings:
+    """The preset's values with the assignments in their place."""
+    values = preset(model, kind_of(dataset.split("train")))
+    for assignment in assignments:
+        name, equals, value = assignment.partition("=")
+        if not equals:
+            raise InputError(f"--set {assignment!r}: expected name=value")
+        if name not in names:
+            known = ", ".join(sorted(names)) or "none"
+            raise InputError(f"--set {assignment!r}: no such name; known: {known}")
+        values[name] = value
+    return values
 
 
 def first_problem(error: ValidationError) -> str:

@@ -12,10 +12,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from models.dmi import DMI
 from models.errors import InputError
 from models.files import atomic_file
-from models.pipeline.recipe import Recipe
+from models.network import Network
+from models.pipeline.counting import Counted, load_counted, save_counted
+from models.pipeline.recipe import AnyRecipe, CountRecipe
 
 RUN_FILE, CHECKPOINT_FILE, WEIGHTS_FILE = "run.json", "checkpoint.safetensors", "weights.safetensors"
 
@@ -25,16 +26,17 @@ class RunInfo(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    recipe: Recipe
+    recipe: AnyRecipe
     data: Path
     catalogue: str  # Dataset.catalogue: which item each row is
 
 
 @dataclass
 class Progress:
-    """Where a training stands: optimiser steps done, the best validation Recall@50, evaluations since then."""
+    """Where a training stands: steps done, the seconds they took, the best validation Recall@50, evaluations since."""
 
     step: int = 0
+    seconds: float = 0.0
     best_recall: float = -1.0
     best_step: int = 0
     stale_evaluations: int = 0
@@ -58,10 +60,12 @@ def save_run(path: Path, info: RunInfo) -> None:
         temporary.write_text(info.model_dump_json(indent=2) + "\n")
 
 
-def load_best(path: Path, info: RunInfo) -> DMI:
-    """The network with the run's best weights, ready to serve; InputError where there are none or others."""
-    model = DMI(info.recipe.network)
+def load_model(path: Path, info: RunInfo) -> Network | Counted:
+    """What the run made, a network with its best weights; InputError where there are none or others."""
     try:
+        if isinstance(info.recipe, CountRecipe):
+            return load_counted(path / WEIGHTS_FILE, info.recipe.counting)
+        model = Network(info.recipe.network)
         model.load_state_dict(load_file(path / WEIGHTS_FILE))
     except FileNotFoundError:
         raise InputError(f"{path} has no weights yet; continue it with: dmi train … --out {path} --resume") from None
@@ -71,13 +75,27 @@ def load_best(path: Path, info: RunInfo) -> DMI:
     return model.eval()
 
 
+def load_best(path: Path, info: RunInfo) -> Network:
+    """The same where the run is known to be a network's; InputError where it is not."""
+    model = load_model(path, info)
+    if not isinstance(model, Network):
+        raise InputError(f"{path} holds {info.recipe.model}, which is no network")
+    return model
+
+
+def save_model(path: Path, model: Counted) -> None:
+    """Write the weights of what was counted."""
+    with atomic_file(path / WEIGHTS_FILE) as temporary:
+        save_counted(temporary, model)
+
+
 def save_best(path: Path, best: dict[str, Tensor]) -> None:
     """Write the best weights so far."""
     with atomic_file(path / WEIGHTS_FILE) as temporary:
         save_file(best, temporary)
 
 
-def save_checkpoint(path: Path, model: DMI, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
+def save_checkpoint(path: Path, model: Network, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
     """Write all that the rest of the training depends on; random numbers are functions of seed and step."""
     tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
     tensors |= {f"best.{name}": value for name, value in progress.best.items()}
@@ -88,7 +106,7 @@ def save_checkpoint(path: Path, model: DMI, optimizer: torch.optim.Optimizer, pr
         save_file({k: v.contiguous() for k, v in tensors.items()}, temporary, {"progress": json.dumps(numbers)})
 
 
-def load_checkpoint(path: Path, model: DMI, optimizer: torch.optim.Optimizer) -> Progress:
+def load_checkpoint(path: Path, model: Network, optimizer: torch.optim.Optimizer) -> Progress:
     """Put model and optimizer back where they were; a fresh Progress where there is no checkpoint."""
     file = path / CHECKPOINT_FILE
     if not file.exists():

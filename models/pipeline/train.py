@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +13,15 @@ from rich.progress import Progress as ProgressBar
 from torch import Tensor
 
 from models.dataset import Dataset
-from models.dmi import DMI
 from models.errors import InputError
+from models.network import Network
 from models.pipeline.batches import Batch, Batches
-from models.pipeline.evaluate import held_out, network_recommender, recommend
+from models.pipeline.counting import count
+from models.pipeline.diagnosis import diagnose, network_explainer, summary
+from models.pipeline.evaluate import held_out, network_retriever, recommend
 from models.pipeline.loss import nearest_interest, reconstruction, routing_variance, sampled_softmax
 from models.pipeline.metrics import ranking_metrics
-from models.pipeline.recipe import Recipe, TrainConfig
+from models.pipeline.recipe import AnyRecipe, CountRecipe, TrainConfig
 from models.pipeline.run import (
     RUN_FILE,
     Progress,
@@ -26,37 +30,41 @@ from models.pipeline.run import (
     load_run,
     save_best,
     save_checkpoint,
+    save_model,
     save_run,
 )
 
 
 def train(
-    dataset: Dataset, out: Path, recipe: Recipe, device: torch.device, resume: bool, bar: ProgressBar
+    dataset: Dataset,
+    out: Path,
+    recipe: AnyRecipe,
+    device: torch.device,
+    resume: bool,
+    bar: ProgressBar,
+    on_evaluation: Callable[[int, float], None] | None = None,
 ) -> Progress:
-    """Train until validation Recall@50 has not risen for `patience` evaluations, or `max_steps` are done.
+    """Train until validation Recall@50 has not risen for `patience` evaluations, or `max_steps` are done; or count.
 
     Writes run.json, then at each evaluation the checkpoint and, where they are better, the weights. On the CPU a
-    resumed run ends with the same weights as an uninterrupted one.
+    resumed run ends with the same weights as an uninterrupted one. `on_evaluation` is told each step and Recall, last of
+    all; what it raises ends the training.
     Raises InputError where `out` holds another run, or one and `resume` is not set; only `max_steps` may differ.
     """
     _claim(out, RunInfo(recipe=recipe, data=dataset.path, catalogue=dataset.catalogue), resume)
+    if isinstance(recipe, CountRecipe):
+        return _count(dataset, out, recipe, on_evaluation)
     settings = recipe.training
     torch.manual_seed(recipe.seed)
-    model = DMI(recipe.network).to(device)
+    model = Network(recipe.network).to(device)
     optimizer = torch.optim.AdamW(
         model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay, fused=True
     )
     state = load_checkpoint(out, model, optimizer)
-    batches = Batches(
-        dataset.split("train"),
-        recipe.network.num_items,
-        recipe.network.max_len,
-        settings.batch_size,
-        settings.num_negatives,
-        recipe.seed,
-    )
+    batches = Batches(dataset.split("train"), recipe)
     task = bar.add_task("train", total=settings.max_steps, completed=state.step)
     losses: list[Tensor] = []
+    started = time.perf_counter() - state.seconds
     while state.step < settings.max_steps and not state.stopped:
         losses.append(train_step(model, optimizer, batches[state.step], recipe.seed, state.step, settings))
         state.step += 1
@@ -65,33 +73,42 @@ def train(
             losses.clear()
             if not math.isfinite(loss):
                 raise RuntimeError(f"the loss is {loss} at step {state.step}; lower --set learning_rate")
-            recall = _validate(model, dataset)
+            recall, ailments = _validate(model, dataset)
             _note(state, model, recall, settings.patience)
+            state.seconds = time.perf_counter() - started
             if state.stale_evaluations == 0:
                 save_best(out, state.best)
             save_checkpoint(out, model, optimizer, state)
             bar.console.print(f"step {state.step:>6}  loss {loss:.4f}  validation recall@50 {recall:.4f}")
+            bar.console.print(f"{'':11}  {ailments}")
             bar.update(task, description=f"train · loss {loss:.3f} · best recall@50 {state.best_recall:.4f}")
+            if on_evaluation is not None:
+                on_evaluation(state.step, recall)
         bar.update(task, completed=state.step)
     bar.update(task, total=state.step)
     return state
 
 
 def train_step(
-    model: DMI, optimizer: torch.optim.Optimizer, batch: Batch, seed: int, step: int, settings: TrainConfig
+    model: Network, optimizer: torch.optim.Optimizer, batch: Batch, seed: int, step: int, settings: TrainConfig
 ) -> Tensor:
     """One optimiser step over the served trajectory; its loss. Dropout and noise depend on seed and step alone."""
     torch.manual_seed(seed * 2**32 + step)
-    device = model.position.device
-    history, target, negatives = (torch.from_numpy(rows.astype(np.int64)).to(device) for rows in batch)
+    device = model.item_embedding.weight.device
+    history, target, negatives = (
+        torch.from_numpy(rows.astype(np.int64)).to(device) for rows in (batch.history, batch.target, batch.negatives)
+    )
+    at = None if batch.at is None else torch.from_numpy(batch.at).to(device)
+    log_q = torch.from_numpy(batch.log_q).to(device)
     with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-        interests = model(history)
+        interests = model(history, at)
     target_vectors, negative_vectors = model.item_embedding(target), model.item_embedding(negatives)
-    same = target[:, None] == negatives  # (B, M)
 
     def recommendation_loss(vectors: Tensor) -> Tensor:
-        user = nearest_interest(vectors.float(), target_vectors)  # (B, D)
-        return sampled_softmax(user, target_vectors, negative_vectors, same, settings.hardness)
+        users = vectors.float()  # (P, K, D)
+        if settings.contrast == "nearest":
+            users = nearest_interest(users, target_vectors)  # (P, 1, D)
+        return sampled_softmax(users, target_vectors, negative_vectors, log_q, target, negatives, settings.hardness)
 
     loss = recommendation_loss(interests.final)
     if settings.coarse and model.config.steps:
@@ -134,23 +151,37 @@ def _differences(older: RunInfo, newer: RunInfo) -> str:
     """What the older run had otherwise, as `name=value, …`; a run may be resumed for more or fewer steps."""
     before, after = (
         {"data": info.data, "catalogue": info.catalogue, "model": info.recipe.model, "seed": info.recipe.seed}
-        | info.recipe.network.model_dump()
-        | info.recipe.training.model_dump(exclude={"max_steps"})
+        | {name: value for name, value in info.recipe.settings.items() if name != "max_steps"}
         for info in (older, newer)
     )
-    return ", ".join(f"{name}={value}" for name, value in before.items() if value != after[name])
+    return ", ".join(f"{name}={value}" for name, value in before.items() if value != after.get(name))
 
 
-def _validate(model: DMI, dataset: Dataset) -> float:
-    """Recall@50 on the validation users, through the same search and merge that serve."""
+def _count(
+    dataset: Dataset, out: Path, recipe: CountRecipe, on_evaluation: Callable[[int, float], None] | None
+) -> Progress:
+    """What train() does for a model without gradients: there is nothing to resume or to stop."""
+    started = time.perf_counter()
+    model, users = count(dataset, recipe.counting), held_out(dataset, "valid")
+    seconds = time.perf_counter() - started
+    save_model(out, model)
+    recall = ranking_metrics(recommend(model, users.histories, exclude_seen=False), users.targets)["recall@50"]
+    if on_evaluation is not None:
+        on_evaluation(0, recall)
+    return Progress(seconds=seconds, best_recall=recall, stopped=True)
+
+
+def _validate(model: Network, dataset: Dataset) -> tuple[float, str]:
+    """Recall@50 on the validation users, through the same search and merge that serve; and what ails the network."""
     users = held_out(dataset, "valid")
     model.eval()
-    candidates = recommend(network_recommender(model)(model.config.steps), users.histories, exclude_seen=False)
+    candidates = recommend(network_retriever(model), users.histories, exclude_seen=False)
+    ailments = summary(diagnose(network_explainer(model), users.histories, model.config.max_len))
     model.train()
-    return ranking_metrics(candidates, users.targets)["recall@50"]
+    return ranking_metrics(candidates, users.targets)["recall@50"], ailments
 
 
-def _note(state: Progress, model: DMI, recall: float, patience: int) -> None:
+def _note(state: Progress, model: Network, recall: float, patience: int) -> None:
     if recall > state.best_recall:
         state.best_recall, state.best_step, state.stale_evaluations = recall, state.step, 0
         state.best = {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}

@@ -1,0 +1,121 @@
+"""The verbs of the `dmi` command that experiment and measure: tune, lab, report, bench."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+app = typer.Typer()
+
+Results = Annotated[Path, typer.Option(envvar="DMI_RESULTS", help="Report to write.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", envvar="DMI_SET", help="name=value for every run, repeatable; see models/config.py."),
+]
+
+
+@app.command()
+def tune(
+    data: Annotated[Path, typer.Argument(help="Folder made by dmi prepare.")],
+    out: Annotated[Path, typer.Option(envvar="DMI_OUT", help="Folder for MODEL.json and the journal of trials.")],
+    models: Annotated[str, typer.Option(envvar="DMI_MODELS", help="Comma-separated.")] = "dmi",
+    trials: Annotated[int, typer.Option(envvar="DMI_TRIALS", min=1, max=10_000, help="Of each model.")] = 12,
+    device: Annotated[str, typer.Option(envvar="DMI_DEVICE", help="auto, cpu or cuda.")] = "auto",
+    set_: Set = None,
+) -> None:
+    """Search each model's settings on the validation users. Goes on where it was stopped; processes may share it."""
+    from models.dataset import load_dataset
+    from models.lab.tune import JOURNAL, tune, write_settings
+    from models.pipeline.train import choose_device
+    from service.terminal import console, progress_bar
+
+    dataset = load_dataset(data)
+    out.mkdir(parents=True, exist_ok=True)
+    with progress_bar() as bar:
+        for model in models.split(","):
+            best = tune(dataset, model, trials, set_ or [], out / JOURNAL, choose_device(device), bar)
+            write_settings(out / f"{model}.json", best)
+            console.print(f"{out / model}.json: {best}")
+
+
+@app.command()
+def lab(
+    data: Annotated[
+        list[Path], typer.Argument(help="Folders made by dmi prepare; a data set goes by its folder's name.")
+    ],
+    out: Annotated[Path, typer.Option(envvar="DMI_OUT", help="Folder of runs.parquet and the figures.")] = Path(
+        "results"
+    ),
+    study: Annotated[
+        Literal["compare", "ablations", "interests"],
+        typer.Option(envvar="DMI_STUDY", help="All models; settings varied one at a time; the number of interests."),
+    ] = "compare",
+    models: Annotated[
+        str | None, typer.Option(envvar="DMI_MODELS", help="Comma-separated, in place of the study's own.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(envvar="DMI_SEEDS", min=1, max=1000, help="Runs of each, from seed 0.")] = 3,
+    jobs: Annotated[int, typer.Option(envvar="DMI_JOBS", min=1, max=256, help="Runs at a time.")] = 1,
+    set_: Set = None,
+    results: Results = Path("RESULTS.md"),
+) -> None:
+    """Models × data × seeds, trained and evaluated → runs.parquet, figures, RESULTS.md. Goes on where it was stopped."""
+    from models.dataset import load_dataset
+    from models.lab.conduct import conduct
+    from models.lab.grid import grid
+    from models.lab.report import write_report
+    from models.lab.studies import STUDIES
+    from service.terminal import progress_bar
+
+    datasets = [load_dataset(path) for path in data]
+    names = models.split(",") if models else STUDIES[study].models
+    runs = grid(datasets, names, STUDIES[study], seeds, set_ or [])
+    settings = [word for assignment in set_ or [] for word in ("--set", assignment)]
+    command = shlex.join(
+        [
+            *("dmi", "lab", *(dataset.path.name for dataset in datasets)),
+            *("--study", study, "--models", ",".join(names), "--seeds", str(seeds), "--jobs", str(jobs), *settings),
+        ]
+    )
+    with progress_bar() as bar:
+        failures = conduct(runs, out, jobs, command, bar)
+    if failures < len(runs):
+        write_report(out, results)
+    if failures:
+        raise RuntimeError(f"{failures} of {len(runs)} runs failed; the same command tries them again")
+
+
+@app.command()
+def report(
+    folder: Annotated[Path, typer.Argument(help="What dmi lab wrote.")] = Path("results"),
+    results: Results = Path("RESULTS.md"),
+) -> None:
+    """runs.parquet → figures and RESULTS.md, without training."""
+    from models.lab.report import write_report
+
+    write_report(folder, results)
+
+
+@app.command()
+def bench(
+    name: Annotated[Literal["batches", "encoder", "training"], typer.Argument(help="What to measure, on one core.")],
+    folder: Annotated[Path, typer.Option(envvar="DMI_FOLDER", help="What dmi demo made.")] = Path("demo"),
+    data: Annotated[
+        Path | None, typer.Option(envvar="DMI_DATA", help="Data set folder; unset, the one in --folder.")
+    ] = None,
+    model: Annotated[str, typer.Option(envvar="DMI_MODEL", help="The network that `training` trains.")] = "dmi-plus",
+) -> None:
+    """Figures beside a baseline of the same run: a table, and one JSON line."""
+    from models.dataset import load_dataset
+    from models.pipeline.bench import bench_batches, bench_encoder, bench_training
+    from service.terminal import print_figures
+
+    dataset = load_dataset(data or folder / "data")
+    if name == "batches":
+        print_figures("histories/s", bench_batches(dataset))
+    elif name == "training":
+        print_figures("targets/s", bench_training(dataset, model))
+    else:
+        print_figures("users/s", bench_encoder(folder / "artifacts", folder / "run", dataset))
