@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from models.pipeline.recipe import MODELS
+from models.pipeline.presets import COUNTED, MODELS
 from service.settings import Settings
 from tests.conftest import dmi
 
 ROOT = Path(__file__).parent.parent
+COMMANDS = ("demo", "prepare", "train", "evaluate", "build", "load", "serve", "tune", "lab", "report", "bench")
 README = (ROOT / "README.md").read_text()
 
 
@@ -25,12 +26,12 @@ def test_the_readme_explains_each_setting(name):
     assert f"`DMI_{name.upper()}`" in README
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", [*MODELS, *COUNTED])
 def test_the_readme_names_each_model(name):
     assert f"`{name}`" in README
 
 
-@pytest.mark.parametrize("command", ["demo", "prepare", "train", "evaluate", "build", "load", "serve", "bench"])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_each_command_explains_itself_and_its_variables(command):
     shown = dmi(command, "--help", COLUMNS="200")
     assert shown.returncode == 0

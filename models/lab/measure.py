@@ -1,0 +1,97 @@
+"""A retriever → every figure of a row, on the test users, one user alone where time is measured."""
+
+from __future__ import annotations
+
+import math
+import time
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.dataset import Dataset
+from models.diversity import diversify
+from models.lab.rows import Row
+from models.merge import Candidates
+from models.multi_interest import MultiInterest
+from models.pipeline.diagnosis import diagnose
+from models.pipeline.evaluate import CHUNK, DEPTH, held_out, item_categories, report_answers
+from models.pipeline.metrics import category_diversity, ranking_metrics
+from models.retriever import Retriever
+from models.sequences import Rows, Sequences
+
+LAMBDAS = (0.0, 0.05, 0.1, 0.2, 0.5, 1.0)
+POOL = 200  # candidates from which the diverse 50 are chosen
+TIMED_USERS, WARM_UP = 200, 20
+
+
+def measure(retriever: Retriever, dataset: Dataset) -> Row:
+    """Metrics of the final answers; Recall@50 of each user, after each refinement step, and as λ grows; times."""
+    users, name = held_out(dataset, "test"), "model"
+    by_step = [candidates(retriever, users.histories, steps) for steps in range(retriever.steps + 1)]
+    final = by_step[-1]
+    report = report_answers({name: final.rows[:, :DEPTH]}, dataset, "test", exclude_seen=False)
+    row = {
+        **report.metrics[name],
+        "num_test_users": len(users.targets),
+        "user_recall@50": user_recall(final.rows[:, :DEPTH], users.targets),
+        "step_recall@50": [recall(found.rows, users.targets) for found in by_step],
+        **by_lambda(final, item_categories(dataset), users.targets),
+        **times(retriever, users.histories),
+    }
+    if isinstance(retriever, MultiInterest):
+        row |= diagnose(retriever.encoder.explain, users.histories, retriever.max_len)
+    return row
+
+
+def candidates(retriever: Retriever, histories: Sequences, steps: int) -> Candidates:
+    """The first 200 candidates of each user. (U, 200)"""
+    found = []
+    for start in range(0, len(histories), CHUNK):
+        lines = histories.slice(start, min(start + CHUNK, len(histories))).recent(retriever.max_len)
+        found.append(retriever.retrieve(lines, POOL, _nothing(len(lines)), steps).candidates)
+    return Candidates(*(np.concatenate(column) for column in zip(*found, strict=True)))
+
+
+def recall(answers: Rows, targets: Sequences) -> float:
+    """Recall@50."""
+    return ranking_metrics(answers, targets)["recall@50"]
+
+
+def user_recall(answers: Rows, targets: Sequences) -> NDArray[np.float32]:
+    """Recall of each user's answers, (U, 50) → (U,); the metric is their mean."""
+    shares = [np.isin(answers[user], targets[user]).sum() / len(targets[user]) for user in range(len(targets))]
+    return np.array(shares, np.float32)
+
+
+def by_lambda(found: Candidates, categories: NDArray[np.int64], targets: Sequences) -> Row:
+    """Recall and category diversity of the 50 that `diversify` chooses, for each of LAMBDAS; none without categories."""
+    if (categories < 0).all():
+        return {}
+    answers = [diversify(found, categories, strength, DEPTH).rows for strength in LAMBDAS]
+    return {
+        "lambda": LAMBDAS,
+        "lambda_recall": [recall(rows, targets) for rows in answers],
+        "lambda_diversity": [category_diversity(rows, categories) for rows in answers],
+    }
+
+
+def times(retriever: Retriever, histories: Sequences) -> Row:
+    """Milliseconds of the median user: from the history to interests, and to the 50 candidates."""
+    lines = histories.slice(0, min(TIMED_USERS, len(histories))).recent(retriever.max_len)
+    encoded, answered = [], []
+    for line in (*lines[:WARM_UP], *lines):
+        laps = {"start": time.perf_counter()}
+
+        def lap(stage: str, laps: dict[str, float] = laps) -> None:
+            laps[stage] = time.perf_counter()
+
+        retriever.retrieve(line[None], DEPTH, _nothing(1), retriever.steps, lap)
+        answered.append(time.perf_counter() - laps["start"])
+        encoded.append(laps.get("encode", math.nan) - laps["start"])
+    encode_ms, answer_ms = (1000 * float(np.median(seconds[-len(lines) :])) for seconds in (encoded, answered))
+    return {"encode_ms": None if math.isnan(encode_ms) else encode_ms, "answer_ms": answer_ms}
+
+
+def _nothing(num_users: int) -> Rows:
+    """No item is excluded."""
+    return np.zeros((num_users, 0), np.int32)

@@ -1,0 +1,107 @@
+"""The report's figures, as SVG that is the same to the byte for the same rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import orjson
+import polars as pl
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.typing import RcKeyType
+
+from models.files import atomic_file
+from models.lab.grid import DEFAULT
+from models.lab.studies import OURS
+from models.lab.tables import RANKED_BY, by_model, mean, step_means
+from models.pipeline.presets import COUNTED, MODELS
+
+STYLE: dict[RcKeyType, Any] = {
+    "svg.hashsalt": "dmi",  # else element ids are random
+    "svg.fonttype": "none",
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.alpha": 0.3,
+}
+WIDTH, HEIGHT = 3.6, 2.8  # inches of one data set's part
+LEGEND = 1.2  # inches
+
+Curve = tuple[Sequence[float], Sequence[float]]
+Curves = dict[str, Curve]
+
+
+def write_plots(rows: pl.DataFrame, folder: Path) -> dict[str, Path]:
+    """Write each figure that the rows allow; its caption → its file."""
+    written = {}
+    for name, caption, curves_of, x, y in (
+        ("steps", "Accuracy against refinement steps, the same weights", _by_steps, "refinement steps", "Recall@50, %"),
+        ("interests", "Accuracy against the number of interests", _by_interests, "interests K", "Recall@50, %"),
+        ("diversity", "Diversity against accuracy as λ grows", _by_lambda, "Recall@50, %", "category diversity@50, %"),
+    ):
+        curves = {
+            part["data"][0]: curves_of(part) for part in rows.sort("data").partition_by("data", maintain_order=True)
+        }
+        curves = {data: lines for data, lines in curves.items() if lines}
+        if curves:
+            written[caption] = folder / f"{name}.svg"
+            _draw(written[caption], curves, x, y)
+    return written
+
+
+def _by_steps(rows: pl.DataFrame) -> Curves:
+    curves = {runs["model"][0]: step_means(runs) for runs in by_model(rows.filter(variant=DEFAULT))}
+    return {
+        model: (list(range(len(curve))), [100 * value for value in curve])
+        for model, curve in curves.items()
+        if len(curve) > 1
+    }
+
+
+def _by_interests(rows: pl.DataFrame) -> Curves:
+    """Of each model run with several K: the default and the variants that change nothing else."""
+    varied = rows.filter((pl.col("variant") == DEFAULT) | pl.col("variant").str.starts_with("num_interests="))
+    curves: Curves = {}
+    for runs in by_model(varied.filter(pl.col("variant").n_unique().over("model") > 1)):
+        recall = {_num_interests(part): 100 * mean(part[RANKED_BY]) for part in runs.partition_by("variant")}
+        curves[runs["model"][0]] = (sorted(recall), [recall[k] for k in sorted(recall)])
+    return curves
+
+
+def _num_interests(runs: pl.DataFrame) -> int:
+    return int(orjson.loads(runs["settings"][0])["num_interests"])
+
+
+def _by_lambda(rows: pl.DataFrame) -> Curves:
+    """Points of the first seed that has them."""
+    curves: Curves = {}
+    for runs in by_model(rows.filter(pl.col("lambda_recall").is_not_null(), variant=DEFAULT)):
+        recall, diversity = (runs[name][0] for name in ("lambda_recall", "lambda_diversity"))
+        curves[runs["model"][0]] = ([100 * value for value in recall], [100 * value for value in diversity])
+    return curves
+
+
+def _draw(path: Path, curves: dict[str, Curves], x: str, y: str) -> None:
+    """One part for each data set, one line for each model."""
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(WIDTH * len(curves) + LEGEND, HEIGHT), layout="constrained")
+        drawn: dict[str, Line2D] = {}
+        for axes, (data, lines) in zip(figure.subplots(1, len(curves), squeeze=False)[0], curves.items(), strict=True):
+            for model, (xs, ys) in lines.items():
+                width = 2 if model in OURS else 1
+                (drawn[model],) = axes.plot(xs, ys, color=_colour(model), marker="o", markersize=4, linewidth=width)
+            axes.set(title=data, xlabel=x, ylabel=y)
+            axes.xaxis.get_major_locator().set_params(integer=True)
+        figure.legend(list(drawn.values()), list(drawn), loc="outside right upper", frameon=False)
+        with atomic_file(path) as temporary:
+            figure.savefig(temporary, format="svg", metadata={"Date": None, "Creator": None})
+
+
+def _colour(model: str) -> str:
+    """The same in every figure."""
+    names = (*MODELS, *COUNTED)
+    return f"C{names.index(model)}" if model in names else "black"

@@ -1,0 +1,77 @@
+"""FOLDER/runs.parquet: one row for each finished run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from polars.exceptions import PolarsError
+
+from models.errors import InputError
+from models.files import atomic_file
+from models.lab.grid import Identity
+
+RUNS_FILE = "runs.parquet"
+
+Row = dict[str, Any]
+# Every row has these; what was measured follows, one float column for each metric.
+SCHEMA = pl.Schema(
+    {
+        "data": pl.String(),
+        "catalogue": pl.String(),
+        "model": pl.String(),
+        "variant": pl.String(),
+        "seed": pl.Int64(),
+        "settings": pl.String(),
+        "finished": pl.Datetime("ms", "UTC"),
+        "command": pl.String(),
+        "git_revision": pl.String(),
+        "machine": pl.String(),
+        "versions": pl.String(),
+        "threads": pl.Int64(),
+        "num_users": pl.Int64(),
+        "num_items": pl.Int64(),
+        "num_events": pl.Int64(),
+        "num_test_users": pl.Int64(),
+        "parameters": pl.Int64(),
+        "train_seconds": pl.Float64(),
+        "steps_done": pl.Int64(),
+        "best_step": pl.Int64(),
+        "encode_ms": pl.Float64(),  # one user's history → interests, by the ONNX encoder on one core; null without
+        "answer_ms": pl.Float64(),  # one user's history → 50 candidates
+        "valid_recall@50": pl.Float64(),
+        "user_recall@50": pl.List(pl.Float32()),  # of each test user
+        "step_recall@50": pl.List(pl.Float64()),  # after 0 … S refinement steps
+        "lambda": pl.List(pl.Float64()),  # strengths of diversification, and what 50 candidates are worth at each
+        "lambda_recall": pl.List(pl.Float64()),
+        "lambda_diversity": pl.List(pl.Float64()),
+    }
+)
+ACCURACY = tuple(f"{metric}@{n}" for n in (20, 50) for metric in ("recall", "hitrate", "ndcg"))
+METRICS = (*ACCURACY, "category_diversity@50", "coverage@50")
+
+
+def load_rows(folder: Path) -> pl.DataFrame:
+    """All rows, in the order in which they were finished; none where there is no file yet."""
+    path = folder / RUNS_FILE
+    if not path.exists():
+        return pl.DataFrame(schema=SCHEMA)
+    try:
+        return pl.read_parquet(path)
+    except (PolarsError, OSError) as error:
+        raise InputError(f"{path} is damaged ({str(error).splitlines()[0]}); restore it or delete it") from None
+
+
+def append_row(folder: Path, row: Row) -> None:
+    """Write the file anew with one more row. Metrics that no row had before become a column, null for the others."""
+    measured = {name: pl.Float64() for name in row if name not in SCHEMA}
+    added = pl.DataFrame([row], schema=pl.Schema({**SCHEMA, **measured}))
+    rows = pl.concat([load_rows(folder), added], how="diagonal")
+    with atomic_file(folder / RUNS_FILE) as temporary:
+        rows.write_parquet(temporary)
+
+
+def finished(rows: pl.DataFrame) -> set[Identity]:
+    """The runs that have a row."""
+    return {Identity(**row) for row in rows.select(Identity.__dataclass_fields__.keys()).iter_rows(named=True)}

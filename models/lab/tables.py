@@ -1,0 +1,174 @@
+"""Rows of runs.parquet → the tables of the report."""
+
+from __future__ import annotations
+
+from statistics import fmean, stdev
+from typing import NamedTuple
+
+import orjson
+import polars as pl
+
+from models.lab.grid import DEFAULT
+from models.lab.rows import ACCURACY, METRICS, SCHEMA
+from models.pipeline.presets import Settings
+
+RANKED_BY = "recall@50"
+SHORT = {
+    "recall": "Recall",
+    "hitrate": "HitRate",
+    "ndcg": "NDCG",
+    "category_diversity": "Diversity",
+    "coverage": "Coverage",
+}
+NONE = "–"
+
+
+class Table(NamedTuple):
+    """Cells as they are shown; the first `words` columns are text, the others figures."""
+
+    header: list[str]
+    lines: list[list[str]]
+    words: int = 1
+
+
+def current(rows: pl.DataFrame) -> pl.DataFrame:
+    """What is reported: of each data set the newest catalogue, of each model and variant the settings run last.
+
+    A variant of other settings than the default's, but for the one that it varies, is left out: it would be compared
+    with another model.
+    """
+    catalogue, settings = (pl.col(name).sort_by("finished").last() for name in ("catalogue", "settings"))
+    newest = rows.filter(pl.col("catalogue") == catalogue.over("data"))
+    newest = newest.filter(pl.col("settings") == settings.over("data", "model", "variant"))
+    default = newest.filter(variant=DEFAULT)
+    defaults = {(row["data"], row["model"]): orjson.loads(row["settings"]) for row in default.iter_rows(named=True)}
+    return newest.filter(
+        [
+            _varied(orjson.loads(row["settings"]), defaults.get((row["data"], row["model"]), {}))
+            <= {row["variant"].partition("=")[0]}
+            for row in newest.iter_rows(named=True)
+        ]
+    )
+
+
+def _varied(settings: Settings, default: Settings) -> set[str]:
+    return {name for name, value in default.items() if settings.get(name) != value}
+
+
+def by_model(rows: pl.DataFrame) -> list[pl.DataFrame]:
+    """The rows of each model, one for each seed, the best model first."""
+    return sorted(rows.partition_by("model"), key=lambda runs: mean(runs[RANKED_BY]), reverse=True)
+
+
+def comparison(rows: pl.DataFrame) -> Table:
+    """The models of one data set: metrics in percent, mean ± sd over seeds, the best in bold; then what they cost."""
+    models = by_model(rows)
+    lines = [
+        [
+            f"`{runs['model'][0]}`",
+            *(percent(runs[metric]) for metric in METRICS),
+            *(spread(runs[cost], form) for cost, form in (("parameters", "{:,.0f}"), ("train_seconds", "{:,.0f}"))),
+            *(spread(runs[time], "{:.2f}") for time in ("encode_ms", "answer_ms")),
+            str(len(runs)),
+        ]
+        for runs in models
+    ]
+    for column, metric in enumerate(METRICS, start=1):
+        if metric in ACCURACY:  # a more diverse list is no better by itself
+            best = max(mean(runs[metric]) for runs in models)
+            for runs, line in zip(models, lines, strict=True):
+                if mean(runs[metric]) == best:
+                    line[column] = f"**{line[column]}**"
+    costs = ["Parameters", "Training, s", "Encode, ms", "Answer, ms", "Seeds"]
+    return Table(["Model", *map(heading, METRICS), *costs], lines)
+
+
+def refinement(rows: pl.DataFrame) -> Table | None:
+    """Recall@50 of the same weights after 0 … S steps, and what the steps add; None without a model that refines."""
+    curves = {runs["model"][0]: step_means(runs) for runs in by_model(rows)}
+    curves = {model: curve for model, curve in curves.items() if len(curve) > 1}
+    if not curves:
+        return None
+    steps = max(map(len, curves.values()))
+    lines = [
+        [
+            f"`{model}`",
+            *(f"{100 * value:.2f}" for value in curve),
+            *[NONE] * (steps - len(curve)),
+            f"{change(curve[-1], curve[0])}",
+        ]
+        for model, curve in curves.items()
+    ]
+    return Table(["Model", *(f"steps={step}" for step in range(steps)), "Last to first"], lines)
+
+
+def ablation(rows: pl.DataFrame) -> Table:
+    """The variants of one model on one data set against its default, in percentage points of Recall@50."""
+    variants = {runs["variant"][0]: runs[RANKED_BY] for runs in rows.partition_by("variant", maintain_order=True)}
+    default = mean(variants.pop(DEFAULT))
+    own = [[DEFAULT, percent(rows.filter(variant=DEFAULT)[RANKED_BY]), NONE, NONE]]
+    lines = [
+        [f"`{name}`", percent(values), f"{100 * (mean(values) - default):+.2f}", change(mean(values), default)]
+        for name, values in sorted(variants.items())
+    ]
+    return Table(["Variant", heading(RANKED_BY), "Difference", "Relative"], own + lines)
+
+
+def diagnosis(rows: pl.DataFrame) -> Table | None:
+    """The other figures that evaluation gave, those of single interests left out; None where there are none."""
+    names = [
+        column
+        for column in rows.columns
+        if column not in SCHEMA and column not in METRICS and "[" not in column and rows[column].is_not_null().any()
+    ]
+    if not names:
+        return None
+    measured = rows.filter(pl.any_horizontal(pl.col(names).is_not_null()))
+    lines = [
+        [f"`{runs['model'][0]}`", *(spread(runs[name], "{:.3f}") for name in names)] for runs in by_model(measured)
+    ]
+    return Table(["Model", *(name.replace("_", " ").capitalize() for name in names)], lines)
+
+
+def sizes(rows: pl.DataFrame) -> Table:
+    """The data sets."""
+    names = ("num_users", "num_items", "num_events", "num_test_users")
+    first = rows.unique("data", keep="last").sort("data")
+    lines = [[row["data"], *(f"{row[name]:,}" for name in names)] for row in first.iter_rows(named=True)]
+    return Table(["Data", "Users", "Items", "Events", "Test users"], lines)
+
+
+def step_means(runs: pl.DataFrame) -> list[float]:
+    """Recall@50 after 0 … S steps, mean over seeds."""
+    return [fmean(values) for values in zip(*runs["step_recall@50"].drop_nulls(), strict=True)]
+
+
+def heading(metric: str) -> str:
+    """`hitrate@20` → HitRate@20"""
+    name, at, n = metric.partition("@")
+    return SHORT[name] + at + n
+
+
+def mean(values: pl.Series) -> float:
+    """Mean over seeds; −1 where nothing was measured, so that it ranks last."""
+    known = values.drop_nulls()
+    return fmean(known) if len(known) else -1.0
+
+
+def percent(values: pl.Series) -> str:
+    """Mean ± sd of a share, in percent."""
+    return spread(100 * values, "{:.2f}")
+
+
+def spread(values: pl.Series, form: str) -> str:
+    """Mean ± sd; the sd is left out where it says nothing."""
+    known = values.drop_nulls().to_list()
+    if not known:
+        return NONE
+    text = form.format(fmean(known))
+    return f"{text} ± {form.format(stdev(known))}" if len(set(known)) > 1 else text
+
+
+def change(value: float, base: float) -> str:
+    """By how many percent of `base` the value differs from it."""
+    return f"{100 * (value / base - 1):+.1f} %" if base else NONE

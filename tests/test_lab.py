@@ -1,0 +1,197 @@
+"""The lab: a grid of runs, each done once whatever interrupts it, and a report of what came of them."""
+
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import polars as pl
+import pytest
+from rich.progress import Progress
+from safetensors import safe_open
+
+from models.dataset import load_dataset
+from models.errors import InputError
+from models.lab.grid import grid
+from models.lab.measure import recall, user_recall
+from models.lab.rows import append_row, finished, load_rows
+from models.lab.studies import ABLATIONS, STUDIES, Study
+from models.pipeline.planted import plant, write_planted
+from models.pipeline.prepare import prepare
+from models.pipeline.run import CHECKPOINT_FILE, RUN_FILE
+from models.sequences import Sequences
+from tests.conftest import dmi, wait_until
+
+TINY = ("dim=16", "max_len=10", "num_negatives=50", "max_steps=20", "eval_every=10")
+COMPARE = STUDIES["compare"]
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("lab")
+    events, items = write_planted(plant(300), folder)
+    with Progress(disable=True) as bar:
+        prepare(events, folder / "planted", items, 5, bar)
+    return load_dataset(folder / "planted")
+
+
+def arguments(small, folder, *models, settings=TINY):
+    sets = (word for value in settings for word in ("--set", value))
+    return [
+        *("lab", small.path, "--out", folder / "results", "--results", folder / "RESULTS.md"),
+        *("--models", ",".join(models), "--seeds", 1, "--jobs", 2, *sets),
+    ]
+
+
+def test_each_run_is_done_once_and_one_that_fails_stops_no_other(small, tmp_path):
+    results, models = tmp_path / "results", ("dmi", "remi")
+    _, remi = grid([small], models, COMPARE, 1, TINY)
+    obstacle = results / "work" / remi.identity.key / "foreign"
+    obstacle.parent.mkdir(parents=True)
+    obstacle.touch()
+    first = dmi(*arguments(small, tmp_path, *models))
+    assert first.returncode == 1
+    assert first.stderr == "dmi: 1 of 2 runs failed; the same command tries them again\n"
+    assert "remi · default · seed 0: failed: " in first.stdout
+    assert load_rows(results)["model"].to_list() == ["dmi"]
+
+    obstacle.unlink()
+    second = dmi(*arguments(small, tmp_path, *models))
+    assert second.returncode == 0, second.stderr
+    assert "dmi · default" not in second.stdout  # it has its row
+    rows = load_rows(results)
+    assert rows["model"].to_list() == ["dmi", "remi"]
+    assert finished(rows) == {run.identity for run in grid([small], models, COMPARE, 1, TINY)}
+    assert list((results / "work").iterdir()) == []
+
+    before = (results / "runs.parquet").stat().st_mtime_ns
+    assert dmi(*arguments(small, tmp_path, *models)).returncode == 0
+    assert (results / "runs.parquet").stat().st_mtime_ns == before
+
+    for row in rows.iter_rows(named=True):
+        assert len(row["user_recall@50"]) == row["num_test_users"] == 30
+        assert np.mean(row["user_recall@50"]) == pytest.approx(row["recall@50"])
+        assert row["step_recall@50"][-1] == row["recall@50"] == row["lambda_recall"][0]
+        assert row["steps_done"] == 20
+        assert min(row["train_seconds"], row["encode_ms"], row["answer_ms"] - row["encode_ms"]) > 0
+    report = (tmp_path / "RESULTS.md").read_text()
+    for shown in ("| `dmi` |", "| `remi` |", "(results/steps.svg)", "(results/diversity.svg)", "--set max_steps=20"):
+        assert shown in report
+    assert str(tmp_path) not in report
+
+
+def control_c(process):
+    os.killpg(process.pid, signal.SIGINT)  # a terminal tells the children too
+
+
+STOPS = [(control_c, 130), (subprocess.Popen.terminate, 143), (subprocess.Popen.kill, -signal.SIGKILL)]
+
+
+def test_a_run_that_is_interrupted_again_and_again_goes_on_where_it_was(small, tmp_path):
+    settings = [*TINY, "max_steps=300", "patience=99"]
+    command = arguments(small, tmp_path, "remi", settings=settings)
+    (run,) = grid([small], ["remi"], COMPARE, 1, settings)
+    work = tmp_path / "results" / "work" / run.identity.key
+    for stop, code in STOPS:
+        started = time.time_ns()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "service", *map(str, command)],
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # where the tests run in the background
+        )
+        wait_until((work / CHECKPOINT_FILE).exists, "the first checkpoint")
+        wait_until(lambda since=started: (work / RUN_FILE).stat().st_mtime_ns > since, "the training")
+        stop(process)
+        assert process.wait(timeout=60) == code
+        left = ["pgrep", "--session", str(process.pid)]
+        wait_until(lambda of=left: subprocess.run(of, capture_output=True).returncode == 1, "the end of its processes")
+        with safe_open(work / CHECKPOINT_FILE, "numpy") as checkpoint:
+            assert json.loads(checkpoint.metadata()["progress"])["step"] < 300  # nobody waited for its end
+        assert load_rows(tmp_path / "results").is_empty()
+    finished = dmi(*command)
+    assert finished.returncode == 0, finished.stderr
+    (row,) = load_rows(tmp_path / "results").iter_rows(named=True)
+    assert row["steps_done"] == 300
+    assert row["train_seconds"] is None  # what it took before the interruptions is not known
+
+
+def test_two_labs_do_not_write_to_one_folder(small, tmp_path):
+    (tmp_path / "results").mkdir()
+    descriptor = os.open(tmp_path / "results", os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    refused = dmi(*arguments(small, tmp_path, "remi"))
+    os.close(descriptor)
+    assert refused.returncode == 2
+    assert "another dmi lab writes to" in refused.stderr
+
+
+def test_a_run_is_known_by_its_data_model_variant_seed_and_settings(small):
+    models = ("dmi", "remi")
+    runs = grid([small], models, STUDIES["interests"], 2, TINY)
+    assert len({run.identity.key for run in runs}) == len(runs) == 2 * 2 * 4  # models × seeds × K
+    assert runs == grid([small], models, STUDIES["interests"], 2, TINY)
+    again = {run.identity for run in grid([small], models, STUDIES["interests"], 2, [*TINY, "num_interests=4"])}
+    assert again == {run.identity for run in runs}  # that was the default anyway
+    other = {run.identity for run in grid([small], models, STUDIES["interests"], 2, [*TINY, "dropout=0.5"])}
+    assert not other & again
+
+
+def test_an_ablation_changes_one_setting(small):
+    default, *variants = grid([small], ["dmi"], STUDIES["ablations"], 1, [])
+    assert default.identity.variant == "default"
+    for run in variants:
+        name, _, value = run.identity.variant.partition("=")
+        before, after = (recipe.settings for recipe in (default.recipe, run.recipe))
+        assert [key for key in before if before[key] != after[key]] == [name]
+        assert str(after[name]) in (value, f"{value}.0")
+    assert {run.identity.variant.partition("=")[0] for run in variants} == ABLATIONS.keys()
+
+
+def test_what_cannot_be_is_refused_before_anything_is_trained(small):
+    with pytest.raises(InputError, match="unknown model 'dmx'"):
+        grid([small], ["dmx"], COMPARE, 1, [])
+    with pytest.raises(InputError, match="'depth=3': no such name"):
+        grid([small], ["dmi"], COMPARE, 1, ["depth=3"])
+    with pytest.raises(InputError, match="two data sets have the same name"):
+        grid([small, small], ["dmi"], COMPARE, 1, [])
+
+
+def test_settings_go_to_the_models_that_have_them_and_what_is_counted_is_counted_once(small):
+    runs = grid([small], ["remi", "itemknn"], COMPARE, 2, ["dim=16", "decay=0.5"])
+    assert [(run.identity.model, run.identity.seed) for run in runs] == [("remi", 0), ("itemknn", 0), ("remi", 1)]
+    assert runs[0].recipe.settings["dim"] == 16
+    assert runs[1].recipe.settings["decay"] == 0.5
+
+
+def test_values_that_other_settings_rule_out_are_left_out(small):
+    study = Study(("dmi",), {"steps": (2, 8)})
+    assert [run.identity.variant for run in grid([small], ["dmi"], study, 1, ["start=4"])] == ["default", "steps=2"]
+
+
+def test_a_metric_that_comes_later_is_a_column_more(small, tmp_path):
+    row = {"data": "a", "catalogue": "c", "model": "dmi", "variant": "default", "seed": 0, "settings": "{}"}
+    append_row(tmp_path, row | {"recall@50": 0.5})
+    append_row(tmp_path, row | {"seed": 1, "recall@50": 0.25, "novelty": 1})
+    rows = load_rows(tmp_path)
+    assert rows["recall@50"].to_list() == [0.5, 0.25]
+    assert rows["novelty"].to_list() == [None, 1]
+    assert rows.schema["user_recall@50"] == pl.List(pl.Float32)
+
+
+def test_a_damaged_file_of_rows_is_refused(tmp_path):
+    (tmp_path / "runs.parquet").write_bytes(b"damaged")
+    with pytest.raises(InputError, match=r"runs.parquet is damaged"):
+        load_rows(tmp_path)
+
+
+def test_recall_counts_an_item_once_however_often_the_user_returned_to_it():
+    targets = Sequences(np.array([4, 4, 5, 6], np.int32), np.array([0, 3, 4]))
+    answers = np.zeros((2, 50), np.int32)
+    answers[0, :2], answers[1, 0] = (4, 9), 6
+    assert user_recall(answers, targets).tolist() == pytest.approx([1 / 3, 1])
+    assert recall(answers, targets) == pytest.approx(2 / 3)

@@ -1,0 +1,101 @@
+"""RESULTS.md: computed from the rows alone, the same each time, losses like wins."""
+
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+
+from models.errors import InputError
+from models.lab.report import write_report
+from models.lab.rows import METRICS, append_row
+from tests.conftest import dmi
+
+USERS = np.random.default_rng(0).random(200)
+
+
+def row(model, seed=0, recall=0.2, **changes):
+    metrics = dict.fromkeys(METRICS, recall)
+    return {
+        **{"data": "films", "catalogue": "c", "model": model, "variant": "default", "seed": seed},
+        **{"settings": '{"num_interests":4}', "finished": datetime(2026, 1, 1, seed, tzinfo=UTC)},
+        **{"command": "dmi lab films", "machine": "a machine", "versions": "Python 3", "git_revision": "abc"},
+        **{"threads": 1, "num_users": 2000, "num_items": 900, "num_events": 50_000, "num_test_users": 200},
+        **{"parameters": 64_000, "train_seconds": 60.0, "encode_ms": 0.25, "answer_ms": 0.5, "valid_recall@50": recall},
+        **{"user_recall@50": recall * USERS, "step_recall@50": [recall], **metrics, **changes},
+    }
+
+
+def report(folder, *rows):
+    for each in rows:
+        append_row(folder / "results", each)
+    write_report(folder / "results", folder / "RESULTS.md")
+    return (folder / "RESULTS.md").read_text()
+
+
+def test_wins_and_losses_are_printed_alike(tmp_path):
+    text = report(
+        tmp_path, row("dmi-plus"), row("remi", recall=0.1), row("mind", recall=0.16), row("sasrec", recall=0.25)
+    )
+    assert "better than the best multi-interest baseline on 1 of 1 data sets (films +25.0 % against `mind`)" in text
+    assert "worse than `sasrec` on 1 of 1 data sets (films -20.0 %)" in text
+    assert "| films | `dmi-plus` | `mind` (the best of its group) | +25.0 % | +25.0 … +25.0 % | better |" in text
+    assert "| films | `dmi-plus` | `sasrec` | -20.0 % | -20.0 … -20.0 % | worse |" in text
+
+
+def test_models_are_sorted_with_mean_and_spread_over_seeds_and_the_best_is_bold(tmp_path):
+    text = report(tmp_path, row("remi", recall=0.1), row("dmi", recall=0.2), row("dmi", seed=1, recall=0.3))
+    lines = [line for line in text.splitlines() if line.startswith(("| `dmi` |", "| `remi` |"))]
+    assert lines[0].startswith("| `dmi` | **25.00 ± 7.07** | **25.00 ± 7.07** |")
+    assert lines[0].endswith("| 64,000 | 60 | 0.25 | 0.50 | 2 |")
+    assert lines[1].startswith("| `remi` | 10.00 |")
+
+
+def test_refinement_ablations_and_interests_are_shown_where_there_are_any(tmp_path):
+    assert "Ablations" not in report(tmp_path, row("dmi", **{"step_recall@50": [0.1, 0.2]}, shift=0.3))
+    k8 = '{"num_interests":8}'
+    text = report(tmp_path, row("dmi", variant="num_interests=8", recall=0.22, settings=k8))
+    assert "| `dmi` | 10.00 | 20.00 | +100.0 % |" in text
+    assert "Refinement changes the Recall@50 of `dmi` by +100.0 % on films." in text
+    assert "| `num_interests=8` | 22.00 | +2.00 | +10.0 % |" in text
+    assert "| Model | Shift |" in text
+    assert "](results/steps.svg)" in text
+    assert "](results/interests.svg)" in text
+    assert "diversity.svg" not in text
+
+
+def test_of_several_settings_the_newest_count(tmp_path):
+    older = row("dmi", recall=0.4)
+    newer = row("dmi", recall=0.3, settings='{"num_interests":2}', finished=datetime(2026, 2, 1, tzinfo=UTC))
+    text = report(tmp_path, newer, older)
+    assert "| `dmi` | **30.00** |" in text
+    assert "Rows of older settings or data, in `runs.parquet` and not shown: 1" in text
+
+
+def test_a_variant_of_other_settings_is_not_compared_with_the_default(tmp_path):
+    eta = '{"num_interests":4,"eta":%s,"dropout":%s}'
+    text = report(
+        tmp_path,
+        row("dmi", settings=eta % (0.5, 0.2)),
+        row("dmi", variant="eta=1", settings=eta % (1, 0.2)),
+        row("dmi", variant="eta=0.25", settings=eta % (0.25, 0.5)),
+    )
+    assert "| `eta=1` |" in text
+    assert "| `eta=0.25` |" not in text
+
+
+def test_notes_are_taken_over_and_the_same_rows_give_the_same_bytes(tmp_path):
+    report(tmp_path, row("dmi", **{"step_recall@50": [0.1, 0.2], "lambda_recall": [0.2], "lambda_diversity": [0.9]}))
+    (tmp_path / "results" / "notes.md").write_text("A cosine schedule did *not* help.\n")
+    files = [tmp_path / "RESULTS.md", *(tmp_path / "results" / f"{name}.svg" for name in ("steps", "diversity"))]
+    contents = []
+    for _ in range(2):
+        shown = dmi("report", tmp_path / "results", "--results", tmp_path / "RESULTS.md")
+        assert shown.returncode == 0, shown.stderr
+        contents.append([file.read_bytes() for file in files])
+    assert contents[0] == contents[1]
+    assert "\n## Notes\n\nA cosine schedule did *not* help.\n" in files[0].read_text()
+
+
+def test_a_report_of_nothing_is_refused(tmp_path):
+    with pytest.raises(InputError, match="has no finished run; make one with: dmi lab"):
+        write_report(tmp_path, tmp_path / "RESULTS.md")
