@@ -7,7 +7,6 @@ the newest item always stands at position L − 1.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -66,7 +65,7 @@ class Network(nn.Module):
         super().__init__()
         self.config = config
         self.item_embedding = nn.Embedding(config.num_items + 1, config.dim, padding_idx=PADDING)
-        nn.init.normal_(self.item_embedding.weight, std=1 / math.sqrt(config.dim))
+        nn.init.normal_(self.item_embedding.weight, std=config.embedding_std)
         nn.init.zeros_(self.item_embedding.weight[PADDING])
         self.dropout = nn.Dropout(config.dropout)
         self.encoder = ENCODERS[config.encoder](config)

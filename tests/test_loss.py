@@ -68,6 +68,16 @@ def test_its_gradient_is_that_of_its_value(beta, num_interests):
     )
 
 
+def test_interests_that_are_one_another_count_once():
+    # A history of one item makes K equal interests.
+    alone, equal = USERS[:, :1].clone().requires_grad_(), USERS[:, :1].expand(-1, 3, -1).clone().requires_grad_()
+    negatives = [NEGATIVES.clone().requires_grad_() for _ in range(2)]
+    for users, drawn in zip((alone, equal), negatives, strict=True):
+        sampled_softmax(users, TARGET, drawn, LOG_Q, *ROWS, 0.0).backward()
+    torch.testing.assert_close(equal.grad.sum(dim=1, keepdim=True), alone.grad)
+    torch.testing.assert_close(negatives[1].grad, negatives[0].grad)
+
+
 def test_the_interest_nearest_the_target_is_chosen():
     interests = torch.tensor([[[1.0, 0.0], [0.0, 1.0]], [[1.0, 0.0], [0.0, 1.0]]])
     chosen = nearest_interest(interests, torch.tensor([[0.2, 0.9], [0.9, 0.2]]))

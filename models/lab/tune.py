@@ -31,6 +31,7 @@ def _common(trial: optuna.Trial) -> Settings:
         "learning_rate": trial.suggest_float("learning_rate", 5e-4, 8e-3, log=True),
         "dropout": trial.suggest_float("dropout", 0.1, 0.6, step=0.1),
         "popularity": trial.suggest_categorical("popularity", [0.0, 0.5, 1.0]),
+        "embedding_std": trial.suggest_categorical("embedding_std", [0.02, 0.1]),
     }
 
 

@@ -21,7 +21,7 @@ Settings = dict[str, Any]
 LONG = 20  # events: half the training users have at least as many
 
 # One pass trains every position of a history, so a batch needs fewer users.
-_CAUSAL: Settings = {"batch_size": 128, "first_target": 1, "popularity": 1.0}
+_CAUSAL: Settings = {"batch_size": 128, "first_target": 1}
 MODELS: dict[str, Settings] = {
     "dmi": {"hardness": 1.0, "routing": 10.0},
     "dmi-plus": {"encoder": "transformer", "extractor": "contextual", "contrast": "best", "steps": 2, **_CAUSAL},

@@ -54,7 +54,11 @@ class SampledSoftmax(torch.autograd.Function):
             if importance is not None:
                 share = (1 + hardness) * share - hardness * share.sum(dim=1, keepdim=True) * importance.exp()
             for k, own in enumerate(by_interest):
-                won = share if len(by_interest) == 1 else share * (own == best)
+                won = share
+                if len(by_interest) > 1:
+                    wins = own == best
+                    won = share * wins
+                    share.masked_fill_(wins, 0)  # of equal interests the first: each negative counts once
                 on_users[views, k] = won @ negatives
                 on_negatives.addmm_(won.T, part[:, k])
         loss = torch.cat(losses)  # (P,)
