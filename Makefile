@@ -23,6 +23,7 @@ lint: $(VENV)/dev.stamp ## style and types
 bench: $(VENV)/train.stamp ## the benchmarks, on what `make demo` made
 	$(VENV)/bin/dmi bench batches
 	$(VENV)/bin/dmi bench encoder
+	$(VENV)/bin/dmi bench training
 
 clean: ## remove the virtual environment and the demo's files
 	rm -rf $(VENV) demo

@@ -32,7 +32,8 @@ from service.terminal import console, print_report, progress_bar
 DEMO_SETTINGS = (
     "max_len=30",
     "dropout=0.05",
-    "keep_mass=0.8",
+    "embedding_std=0.1",
+    "keep_mass=0.85",
     "batch_size=128",
     "num_negatives=500",
     "max_steps=1200",
