@@ -39,7 +39,7 @@ class Memory(NamedTuple):
     views: Views
     keys: Tensor  # (B, heads, L, D/heads)
     values: Tensor  # (B, heads, L, D/heads)
-    recency: Tensor  # (P or 1, heads, 1, L)
+    bias: Tensor  # (P, heads, K, L)  by distance; −∞ where pruned
 
 
 class InterestDenoiser(nn.Module):
@@ -75,22 +75,22 @@ class InterestDenoiser(nn.Module):
         nn.init.zeros_(self.attention_out.weight)
         nn.init.zeros_(self.down.weight)
 
-    def project(self, states: Tensor, views: Views) -> Memory:
-        """What all steps read of the histories' states (B, L, D).
+    def project(self, states: Tensor, views: Views, kept: Tensor) -> Memory:
+        """What all steps read of the histories' states (B, L, D), of which each interest kept some (P, K, L).
 
         A learned bias by the distance to the view's own position tells positions apart.
         """
         recency = self.recency[:, views.lag].transpose(0, 1)[:, :, None]  # (P or 1, heads, 1, L)
-        return Memory(views, self._split(self.key(states)), self._split(self.value(states)), recency)
+        bias = recency + kept[:, None].to(states.dtype).log()  # (P, heads, K, L)  −∞ where pruned
+        return Memory(views, self._split(self.key(states)), self._split(self.value(states)), bias)
 
-    def forward(self, v_t: Tensor, step: int, memory: Memory, kept: Tensor) -> Tensor:
-        """v_t (P, K, D), the history, which items each interest kept (P, K, L) → predicted v_0 (P, K, D)."""
+    def forward(self, v_t: Tensor, step: int, memory: Memory) -> Tensor:
+        """v_t (P, K, D), the history → predicted v_0 (P, K, D)."""
         x = v_t / math.sqrt(self.alpha_bar[step])
         queries = self._split(self.query(self.norm(x)))  # (P, heads, K, D/heads)
         queries = queries / math.sqrt(queries.shape[-1])
         step_key = self._split(self.step_key(self.steps[step])[None, None])  # (1, heads, 1, D/heads)
-        on_items = memory.views.scores(queries, memory.keys) + memory.recency  # (P, heads, K, L)
-        on_items = on_items.masked_fill(~kept[:, None], -math.inf)
+        on_items = memory.views.scores(queries, memory.keys) + memory.bias  # (P, heads, K, L)
         on_step = queries @ step_key.transpose(2, 3)  # (P, heads, K, 1)
         # The step token's value is 0.
         weights = torch.cat([on_items, on_step], dim=-1).softmax(dim=-1)[..., :-1]

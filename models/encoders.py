@@ -50,8 +50,9 @@ class Transformer(nn.Module):
         """(B, L, D), (B, L) → states (B, L, D)."""
         # Padding attends to itself: a line of nothing but −∞ would be NaN.
         visible = (self.causal & valid[:, None]) | (self.lag + ~self.causal == 0)  # (B, L, L)
+        hidden = visible[:, None].to(history.dtype).log()  # (B, 1, L, L)  −∞ where not to be seen
         for block in self.blocks:
-            history = block(history, visible[:, None], self.lag)
+            history = block(history, hidden, self.lag)
         states: Tensor = self.norm(history)
         return states
 
@@ -71,11 +72,11 @@ class TransformerBlock(nn.Module):
         self.down = nn.Linear(2 * config.dim, config.dim)
         self.dropout = nn.Dropout(config.dropout)
 
-    def forward(self, x: Tensor, visible: Tensor, lag: Tensor) -> Tensor:
-        """(B, L, D), what each position may see (B, 1, L, L), distances (L, L) → (B, L, D)."""
+    def forward(self, x: Tensor, hidden: Tensor, lag: Tensor) -> Tensor:
+        """(B, L, D), −∞ where a position must not look (B, 1, L, L), distances (L, L) → (B, L, D)."""
         queries, keys, values = (self._split(part) for part in self.qkv(self.attention_norm(x)).chunk(3, dim=-1))
         scores = queries @ keys.transpose(2, 3) / math.sqrt(queries.shape[-1]) + self.recency[:, lag]
-        attended = scores.masked_fill(~visible, -math.inf).softmax(dim=-1) @ values  # (B, heads, L, D/heads)
+        attended = (scores + hidden).softmax(dim=-1) @ values  # (B, heads, L, D/heads)
         x = x + self.dropout(self.attention_out(attended.transpose(1, 2).flatten(2)))
         return x + self.dropout(self.down(F.gelu(self.up(self.forward_norm(x)))))
 

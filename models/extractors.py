@@ -60,8 +60,8 @@ class ContextualAttention(nn.Module):
         newest = views.own(states)  # (P, D)
         queries = self.query(newest).unflatten(-1, (self.num_interests, -1))[:, None]  # (P, 1, K, D)
         scores = views.scores(queries, states[:, None]).squeeze(1) / math.sqrt(newest.shape[-1])  # (P, K, L)
-        scores = scores + self.recency[:, views.lag].transpose(0, 1)
-        weights = scores.masked_fill(~views.visible[:, None], -math.inf).softmax(dim=-1)
+        bias = self.recency[:, views.lag].transpose(0, 1) + views.visible[:, None].to(states.dtype).log()
+        weights = (scores + bias).softmax(dim=-1)
         return Extracted(views.means(weights[:, None], states[:, None]).squeeze(1), weights)
 
 

@@ -96,9 +96,9 @@ class Network(nn.Module):
         kept = prune(weights.detach(), views.visible, self.config.keep_fraction, self.config.keep_mass)
         if self.denoiser is None:
             return Interests(coarse, coarse[:, None][:, :0], weights, kept)
-        denoiser, memory = self.denoiser, self.denoiser.project(states, views)
+        denoiser, memory = self.denoiser, self.denoiser.project(states, views, kept)
         predictions = sample(
-            lambda v_t, step: denoiser(v_t, step, memory, kept),
+            lambda v_t, step: denoiser(v_t, step, memory),
             self._noised(coarse.detach()),
             self.path,
             self.config.sampler,

@@ -47,22 +47,23 @@ def test_an_interest_is_refined_by_its_kept_items_alone():
     history = histories(10)
     before = model(history)
     states, views = model.item_embedding(history), Views.of(history != 0, None)
-    memory = model.denoiser.project(states, views)
+    memory = model.denoiser.project(states, views, before.kept)
     pruned = ~before.kept[0].any(dim=0)  # items that no interest kept
     assert pruned.any()
     changed = states.clone()
     changed[0, pruned] += 5.0
-    other = model.denoiser.project(changed, views)
+    other = model.denoiser.project(changed, views, before.kept)
     v_t = before.coarse
-    assert torch.equal(model.denoiser(v_t, 0, memory, before.kept), model.denoiser(v_t, 0, other, before.kept))
+    assert torch.equal(model.denoiser(v_t, 0, memory), model.denoiser(v_t, 0, other))
     changed[0, before.kept[0].any(dim=0)] += 5.0
-    other = model.denoiser.project(changed, views)
-    assert not torch.equal(model.denoiser(v_t, 0, memory, before.kept), model.denoiser(v_t, 0, other, before.kept))
+    other = model.denoiser.project(changed, views, before.kept)
+    assert not torch.equal(model.denoiser(v_t, 0, memory), model.denoiser(v_t, 0, other))
 
 
 def test_nothing_is_added_to_every_interest_alike():
     # From nothing comes nothing: with a constant path it would learn popularity first, and little else.
     model = disturbed()
     nothing = torch.zeros(1, 4, 16)
-    memory = model.denoiser.project(torch.zeros(1, 10, 16), Views.of(torch.ones(1, 10, dtype=torch.bool), None))
-    assert not model.denoiser(nothing, 0, memory, torch.ones(1, 4, 10, dtype=torch.bool)).any()
+    views, kept = Views.of(torch.ones(1, 10, dtype=torch.bool), None), torch.ones(1, 4, 10, dtype=torch.bool)
+    memory = model.denoiser.project(torch.zeros(1, 10, 16), views, kept)
+    assert not model.denoiser(nothing, 0, memory).any()
