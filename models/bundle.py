@@ -118,16 +118,20 @@ def load_retriever(path: Path, config: Config, popular: Popularity) -> Retriever
 def read_manifest(path: Path) -> Manifest:
     """manifest.json of a bundle folder; InputError where there is none or it is damaged."""
     try:
-        manifest = Manifest.model_validate_json((path / MANIFEST).read_bytes())
+        content = orjson.loads((path / MANIFEST).read_bytes())
+        if isinstance(content, dict) and content.get("format", FORMAT) != FORMAT:
+            raise InputError(
+                f"{path} has bundle format {content['format']}, this version reads {FORMAT}; build it again"
+            )
+        return Manifest.model_validate(content)
+    except orjson.JSONDecodeError as error:
+        raise InputError(f"{path / MANIFEST} is damaged ({error}); build the bundle again") from None
     except (FileNotFoundError, NotADirectoryError):
         raise InputError(f"{path} is no bundle ({MANIFEST} is missing); make one with: dmi build") from None
     except ValidationError as error:
         raise InputError(
-            f"{path / MANIFEST} is damaged or of another version ({error.error_count()} errors); build the bundle again"
+            f"{path / MANIFEST} is damaged ({error.error_count()} errors); build the bundle again"
         ) from None
-    if manifest.format != FORMAT:
-        raise InputError(f"{path} has bundle format {manifest.format}, this version reads {FORMAT}; build it again")
-    return manifest
 
 
 def promote(artifacts: Path, version: str) -> None:

@@ -18,7 +18,7 @@ class NetworkConfig(BaseModel):
     """What the network is; saved as config.json with the weights. Unknown fields are refused.
 
     A network is an encoder (what a position knows of the others), an extractor (K interests out of the positions)
-    and a number of refinement steps; `models/pipeline/recipe.py` lists the models made of them.
+    and a number of refinement steps; `models/pipeline/presets.py` lists the models made of them.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -76,8 +76,8 @@ class NewestState(nn.Module):
 class DynamicRouting(nn.Module):
     """Capsules: items are routed to the interests that agree with them (MIND, arXiv 1904.08030; ComiRec-DR, eq. 4–8).
 
-    MIND shares one bilinear map and starts from Gaussian logits, ComiRec-DR has a map for each interest and starts
-    from zero. Gradients flow through the last iteration only, as in the authors' code.
+    MIND shares one bilinear map and starts from Gaussian logits, ComiRec-DR has a map for each interest (its authors'
+    code one for each position, too) and starts from zero. Gradients flow through the last iteration only, as in the authors' code.
     """
 
     start: Tensor

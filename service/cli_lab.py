@@ -24,21 +24,28 @@ def tune(
     models: Annotated[str, typer.Option(envvar="DMI_MODELS", help="Comma-separated.")] = "dmi",
     trials: Annotated[int, typer.Option(envvar="DMI_TRIALS", min=1, max=10_000, help="Of each model.")] = 12,
     device: Annotated[str, typer.Option(envvar="DMI_DEVICE", help="auto, cpu or cuda.")] = "auto",
-    set_: Set = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", envvar="DMI_SET", help="name=value for every trial of a network, repeatable; not what is searched."
+        ),
+    ] = None,
 ) -> None:
     """Search each model's settings on the validation users. Goes on where it was stopped; processes may share it."""
     from models.dataset import load_dataset
-    from models.lab.tune import JOURNAL, tune, write_settings
+    from models.lab.tune import JOURNAL, plan, tune, write_settings
     from models.pipeline.train import choose_device
     from service.terminal import console, progress_bar
 
     dataset = load_dataset(data)
+    searches = [plan(dataset, model, set_ or []) for model in models.split(",")]
+    chosen = choose_device(device)
     out.mkdir(parents=True, exist_ok=True)
     with progress_bar() as bar:
-        for model in models.split(","):
-            best = tune(dataset, model, trials, set_ or [], out / JOURNAL, choose_device(device), bar)
-            write_settings(out / f"{model}.json", best)
-            console.print(f"{out / model}.json: {best}")
+        for search in searches:
+            best = tune(search, trials, out / JOURNAL, chosen, bar)
+            write_settings(out / f"{search.model}.json", best)
+            console.print(f"{out / search.model}.json: {best}")
 
 
 @app.command()

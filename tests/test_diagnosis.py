@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from models.encoder import Explained
-from models.pipeline.diagnosis import CHUNK, diagnose, network_explainer
+from models.pipeline.diagnosis import CHUNK, diagnose
 from models.pipeline.evaluate import held_out
+from models.pipeline.network_encoder import NetworkEncoder
 from models.pipeline.run import load_best, load_run
 from models.sequences import Sequences
 
@@ -66,7 +67,7 @@ def test_shift_and_kept_are_those_of_refinement():
 def test_a_bundle_is_diagnosed_as_its_run(run, bundle, dataset):
     users, max_len = held_out(dataset, "test").histories, bundle.config.max_len
     assert len(users) > CHUNK
-    by_network = diagnose(network_explainer(load_best(run, load_run(run))), users, max_len)
+    by_network = diagnose(NetworkEncoder(load_best(run, load_run(run))).explain, users, max_len)
     assert diagnose(bundle.retriever.encoder.explain, users, max_len) == pytest.approx(by_network, abs=1e-3)
     first, rest = (
         diagnose(bundle.retriever.encoder.explain, users.slice(*part), max_len) for part in ((0, 100), (100, 400))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from models.pipeline.evaluate import network_retriever
+from models.pipeline.network_encoder import network_retriever
 from tests.networks import disturbed, histories
 
 LINES = histories(3, 1, 10, 5).numpy().astype(np.int32)

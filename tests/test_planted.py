@@ -11,8 +11,8 @@ from models.encoder import Explained
 from models.index import ItemIndex
 from models.merge import merge
 from models.network import Network
-from models.pipeline.diagnosis import network_explainer
 from models.pipeline.evaluate import held_out
+from models.pipeline.network_encoder import NetworkEncoder
 from models.pipeline.planted import NOISE, TOPICS, Planted, plant
 from models.pipeline.run import load_best, load_run
 
@@ -55,7 +55,7 @@ def truth_of(model: Network, planted: Planted, dataset: Dataset) -> Truth:
         topic,
         vectors,
         np.stack([vectors[topic[1:] == number].mean(axis=0) for number in range(len(names))]),
-        network_explainer(model)(histories),
+        NetworkEncoder(model).explain(histories),
     )
 
 

@@ -268,7 +268,8 @@ def test_a_counted_model_is_served_by_the_same_service(counted, redis_url, tmp_p
         personal, popular = service.client.post("/match", json=asked).json()["results"]
         running = service.client.get("/version").json()
         refined = {"requests": [{"history": ["yoga-01", "yoga-02"], "n": 1000, "steps": 3}]}
-        assert service.client.post("/match", json=refined).json()["results"] == [personal]
+        (refused,) = service.client.post("/match", json=refined).json()["results"]
+        assert refused["detail"] == "steps: the served model has 0 to 0 refinement steps"
         assert "dmi_interest_shift_count 0" in service.client.get("/metrics").text
     assert (running["model"], running["steps"], running["num_items"]) == (counted.model, 0, 1152)
     assert [answer["degraded"] for answer in (personal, popular)] == [None, None]

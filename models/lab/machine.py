@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import shutil
-import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
@@ -28,13 +26,3 @@ def machine() -> str:
 def versions() -> str:
     """Python and the packages that the figures depend on."""
     return ", ".join([f"Python {platform.python_version()}", *(f"{name} {version(name)}" for name in PACKAGES)])
-
-
-def git_revision() -> str | None:
-    """The checkout's revision, with `-dirty` where files differ from it; None outside of one."""
-    git = shutil.which("git")
-    if git is None:
-        return None
-    command = [git, "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
-    answer = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
-    return answer.stdout.strip() if answer.returncode == 0 else None

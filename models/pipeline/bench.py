@@ -122,4 +122,4 @@ def bench_training(dataset: Dataset, model: str) -> Figures:
 def _untrained(recipe: Recipe) -> tuple[Network, torch.optim.Optimizer]:
     torch.manual_seed(recipe.seed)
     model = Network(recipe.network)
-    return model, torch.optim.AdamW(model.parameters(), recipe.training.learning_rate)
+    return model, torch.optim.AdamW(model.parameters(), recipe.training.learning_rate, fused=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import shutil
-import subprocess
 import warnings
 from datetime import UTC, datetime
 from pathlib import Path
@@ -41,6 +40,7 @@ from models.neighbours import Neighbours
 from models.network import Network
 from models.pipeline.evaluate import evaluate_model, require_catalogue
 from models.pipeline.recipe import Recipe
+from models.pipeline.revision import git_revision
 from models.pipeline.run import WEIGHTS_FILE, load_model, load_run
 from models.popularity import Popularity
 
@@ -86,7 +86,7 @@ def build(run_path: Path, artifacts: Path, data: Path | None = None) -> Bundle:
             version=version,
             model=run.recipe.model,
             retriever=config.retriever,
-            git_revision=_git_revision(),
+            git_revision=git_revision(),
             data=dataset.path,
             catalogue=dataset.catalogue,
             data_cutoff=dataset.info.latest_timestamp,
@@ -145,17 +145,3 @@ def check_parity(model: Network, encoder: InterestEncoder, dataset: Dataset) -> 
     error = float(np.abs(encoder.encode(histories) - expected).max() / np.abs(expected).max())
     if not error <= PARITY_TOLERANCE:  # NaN fails too
         raise RuntimeError(f"encoder.onnx differs from the network by {error:.1e} of its range; nothing was built")
-
-
-def _git_revision() -> str | None:
-    """The revision of the code that built the bundle, where it runs from a checkout."""
-    git = shutil.which("git")
-    if git is None:
-        return None
-    answer = subprocess.run(  # noqa: S603
-        [git, "-C", str(Path(__file__).parent), "rev-parse", "HEAD"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return answer.stdout.strip() if answer.returncode == 0 else None

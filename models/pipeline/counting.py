@@ -11,6 +11,7 @@ from scipy import sparse
 
 from models.config import NeighboursConfig, PopularConfig
 from models.dataset import Dataset
+from models.errors import InputError
 from models.neighbours import Neighbours
 from models.popularity import Popularity
 from models.sequences import Sequences
@@ -69,4 +70,7 @@ def load_counted(path: Path, config: NeighboursConfig | PopularConfig) -> Counte
     if isinstance(config, NeighboursConfig):
         return Neighbours.load(path, config)
     tensors = load_file(path)
-    return Popularity.ranked(tensors["row"], tensors["events"])
+    row, events = (tensors.get(name, np.empty(0, np.int64)) for name in ("row", "events"))
+    if len(row) != len(events) or not len(row) or row.min() < 1 or row.max() > config.num_items:
+        raise InputError(f"{path} is damaged or of another config; train again")
+    return Popularity.ranked(row, events)

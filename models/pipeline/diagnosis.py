@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from models.encoder import Explained
-from models.network import Network
 from models.sequences import PADDING, Rows, Sequences
 
 Explain = Callable[[Rows], Explained]
@@ -18,19 +16,6 @@ Floats = NDArray[np.float64]
 
 ENTROPY, COSINE, SHIFT, KEPT = "attention_entropy", "interest_cosine", "shift", "kept"
 CHUNK = 256  # users encoded at once
-
-
-def network_explainer(model: Network) -> Explain:
-    """The torch network, in place of a bundle's `Encoder.explain`."""
-
-    @torch.inference_mode()
-    def explain(histories: Rows) -> Explained:
-        rows = torch.from_numpy(histories.astype(np.int64)).to(model.item_embedding.weight.device)
-        interests = model(rows)
-        parts = (interests.by_step.float(), interests.weights.float(), interests.kept)
-        return Explained(*(part.cpu().numpy() for part in parts))
-
-    return explain
 
 
 def summary(figures: Figures) -> str:
@@ -43,8 +28,8 @@ def diagnose(explain: Explain, histories: Sequences, max_len: int) -> Figures:
     """Means over users and interests, each None where it has no meaning.
 
     attention_entropy: entropy of an interest's weights over the history / log(items read), of users with 2 items or
-    more; 1 is an average of all items, 0 is routing collapse (an interest is one item). Also of each interest k, as
-    attention_entropy[k].
+    more; 1 is an average of all items, 0 is routing collapse (an interest is one item; so it is of the newest-state
+    extractor by construction). Also of each interest k, as attention_entropy[k].
     interest_cosine: mean cosine of the pairs of a user's final interests; 1 is interest collapse (all are one).
     shift: 1 − cos(coarse, final); 0 is a refinement that does nothing. None without refinement, as is
     kept: share of the items read that pruning leaves to an interest.

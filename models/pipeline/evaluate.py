@@ -11,13 +11,12 @@ from numpy.typing import NDArray
 
 from models.bundle import load_bundle, read_manifest
 from models.dataset import Dataset, SplitName
-from models.encoder import Explained, Vectors
 from models.errors import InputError
-from models.index import ItemIndex
 from models.multi_interest import MultiInterest
 from models.network import Network
-from models.pipeline.diagnosis import diagnose, network_explainer
+from models.pipeline.diagnosis import diagnose
 from models.pipeline.metrics import CUTOFFS, category_diversity, coverage, ranking_metrics
+from models.pipeline.network_encoder import network_retriever
 from models.pipeline.run import RUN_FILE, load_model, load_run
 from models.popularity import Popularity
 from models.retriever import Retriever
@@ -57,26 +56,6 @@ def held_out(dataset: Dataset, split: SplitName) -> HeldOut:
         Sequences(users.items[~is_history], np.concatenate([[0], (users.lengths - lengths).cumsum()])),
         dataset.user_ids[start:stop],
     )
-
-
-class NetworkEncoder:
-    """The torch network in the place of a bundle's `Encoder`."""
-
-    def __init__(self, model: Network) -> None:
-        self.config, self._explain = model.config, network_explainer(model)
-
-    def encode(self, histories: Rows) -> Vectors:
-        """See `Encoder.encode`."""
-        return self.explain(histories).interests
-
-    def explain(self, histories: Rows) -> Explained:
-        """See `Encoder.explain`."""
-        return self._explain(histories)
-
-
-def network_retriever(model: Network) -> MultiInterest:
-    """The torch network with the exact index of its item vectors."""
-    return MultiInterest(NetworkEncoder(model), ItemIndex.build(model.item_vectors()))
 
 
 def recommend(retriever: Retriever, histories: Sequences, exclude_seen: bool, steps: int | None = None) -> Rows:

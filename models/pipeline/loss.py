@@ -1,4 +1,4 @@
-"""Training losses: sampled softmax on the interest nearest the target, and REMI's two additions."""
+"""Training losses: sampled softmax on one interest or on the best of all, and REMI's two additions."""
 
 from __future__ import annotations
 
@@ -40,7 +40,8 @@ def sampled_softmax(
 def routing_variance(weights: Tensor, dim: int) -> Tensor:
     """Σ_b ‖diag(C_b)‖², C = (A − Ā)(A − Ā)ᵀ / D: keeps an interest from resting on one item (REMI, eq. 13).
 
-    weights (B, K, L), padding included in the mean as in the authors' code.
+    weights (B, K, L), padding included in the mean and summed over the batch, as in the authors' code: a weight of 100
+    at their 128 users does what 50 does at 256.
     """
     centred = weights - weights.mean(dim=-1, keepdim=True)
     return (centred.square().sum(dim=-1) / dim).square().sum()

@@ -11,7 +11,12 @@ CUTOFFS = (20, 50)
 
 
 def ranking_metrics(candidates: Rows, targets: Sequences) -> dict[str, float]:
-    """Means over users of Recall, HitRate and NDCG at 20 and 50.
+    """Means over users of Recall, HitRate and NDCG at 20 and 50; see `user_metrics`."""
+    return {name: float(values.mean()) for name, values in user_metrics(candidates, targets).items()}
+
+
+def user_metrics(candidates: Rows, targets: Sequences) -> dict[str, NDArray[np.float64]]:
+    """Recall, HitRate and NDCG at 20 and 50 of each user, (U,) each.
 
     candidates (U, ≥50), best first, padded with 0; targets of the same U users, duplicates counted.
     Recall@N = distinct hits / targets; NDCG's ideal has min(N, targets) hits.
@@ -24,9 +29,9 @@ def ranking_metrics(candidates: Rows, targets: Sequences) -> dict[str, float]:
     for n in CUTOFFS:
         found = hit[:, :n].sum(axis=1)
         gain = hit[:, :n] @ discount[: hit[:, :n].shape[1]]
-        metrics[f"recall@{n}"] = float((found / num_targets).mean())
-        metrics[f"hitrate@{n}"] = float((found > 0).mean())
-        metrics[f"ndcg@{n}"] = float((gain / ideal[np.minimum(num_targets, n)]).mean())
+        metrics[f"recall@{n}"] = found / num_targets
+        metrics[f"hitrate@{n}"] = (found > 0).astype(np.float64)
+        metrics[f"ndcg@{n}"] = gain / ideal[np.minimum(num_targets, n)]
     return metrics
 
 

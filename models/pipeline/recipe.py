@@ -89,7 +89,9 @@ def make_recipe(model: str, seed: int, assignments: Sequence[str], dataset: Data
 
 
 def make_network_recipe(model: str, seed: int, assignments: Sequence[str], dataset: Dataset) -> Recipe:
-    """The same where the model is known to be a network."""
+    """The same where it has to be a network."""
+    if model in COUNTED:
+        raise InputError(f"{model} is counted, not trained: it has no network")
     network_names = NetworkConfig.model_fields.keys() - {"num_items"}
     values = _values(model, assignments, dataset, network_names | TrainConfig.model_fields.keys())
     network = {name: value for name, value in values.items() if name in network_names}

@@ -17,10 +17,11 @@ from models.errors import InputError
 from models.network import Network
 from models.pipeline.batches import Batch, Batches
 from models.pipeline.counting import count
-from models.pipeline.diagnosis import diagnose, network_explainer, summary
-from models.pipeline.evaluate import held_out, network_retriever, recommend
+from models.pipeline.diagnosis import diagnose, summary
+from models.pipeline.evaluate import held_out, recommend
 from models.pipeline.loss import nearest_interest, reconstruction, routing_variance, sampled_softmax
 from models.pipeline.metrics import ranking_metrics
+from models.pipeline.network_encoder import network_retriever
 from models.pipeline.recipe import AnyRecipe, CountRecipe, TrainConfig
 from models.pipeline.run import (
     RUN_FILE,
@@ -33,6 +34,8 @@ from models.pipeline.run import (
     save_model,
     save_run,
 )
+
+DIAGNOSED = 1000  # validation users whose interests are looked into at each evaluation
 
 
 def train(
@@ -148,12 +151,17 @@ def _claim(out: Path, info: RunInfo, resume: bool) -> None:
 
 
 def _differences(older: RunInfo, newer: RunInfo) -> str:
-    """What the older run had otherwise, as `name=value, …`; a run may be resumed for more or fewer steps."""
+    """What the older run had otherwise, as `name=value, …`; a run may be resumed for more or fewer steps.
+
+    A data set of the same catalogue may have moved.
+    """
     before, after = (
         {"data": info.data, "catalogue": info.catalogue, "model": info.recipe.model, "seed": info.recipe.seed}
         | {name: value for name, value in info.recipe.settings.items() if name != "max_steps"}
         for info in (older, newer)
     )
+    if older.catalogue == newer.catalogue:
+        after["data"] = before["data"]
     return ", ".join(f"{name}={value}" for name, value in before.items() if value != after.get(name))
 
 
@@ -175,8 +183,10 @@ def _validate(model: Network, dataset: Dataset) -> tuple[float, str]:
     """Recall@50 on the validation users, through the same search and merge that serve; and what ails the network."""
     users = held_out(dataset, "valid")
     model.eval()
-    candidates = recommend(network_retriever(model), users.histories, exclude_seen=False)
-    ailments = summary(diagnose(network_explainer(model), users.histories, model.config.max_len))
+    retriever = network_retriever(model)
+    candidates = recommend(retriever, users.histories, exclude_seen=False)
+    some = users.histories.slice(0, min(DIAGNOSED, len(users.histories)))
+    ailments = summary(diagnose(retriever.encoder.explain, some, retriever.max_len))
     model.train()
     return ranking_metrics(candidates, users.targets)["recall@50"], ailments
 
