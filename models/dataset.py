@@ -67,6 +67,14 @@ class Dataset:
         """SHA-256 of the numbered catalogue: weights belong to this numbering and to no other."""
         return hashlib.sha256(orjson.dumps(self.item_ids)).hexdigest()
 
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the catalogue, the users and their histories: figures are of these data and of no others."""
+        digest = hashlib.sha256(orjson.dumps([self.item_ids, self.user_ids]))
+        digest.update(np.ascontiguousarray(self.sequences.offsets).data)
+        digest.update(np.ascontiguousarray(self.sequences.items).data)
+        return digest.hexdigest()
+
     def bounds(self, split: SplitName) -> tuple[int, int]:
         """First and one-past-last user of a split (8:1:1)."""
         count = len(self.sequences)

@@ -44,8 +44,12 @@ def merge(hits: Hits, n: int, excluded: Rows | None = None) -> Candidates:
     present = np.take_along_axis(keep, chosen, axis=1)
     order = np.take_along_axis(order, chosen, axis=1)
     scores = np.take_along_axis(hits.scores.reshape(batch, -1), order, axis=1)
-    rows = np.take_along_axis(rows, chosen, axis=1)
-    return Candidates(np.where(present, rows, PADDING), scores, order // count)
+    rows = np.where(present, np.take_along_axis(rows, chosen, axis=1), PADDING)
+    interests = order // count
+    if rows.shape[1] < n:  # all interests together bring fewer hits
+        lacking = ((0, 0), (0, n - rows.shape[1]))
+        rows, scores, interests = np.pad(rows, lacking), np.pad(scores, lacking), np.pad(interests, lacking)
+    return Candidates(rows, scores, interests)
 
 
 def _first_occurrence(rows: Rows) -> NDArray[np.bool_]:

@@ -3,26 +3,34 @@
 import fcntl
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
 import pytest
+import torch
 from rich.progress import Progress
 from safetensors import safe_open
 
+from models.config import NeighboursConfig
 from models.dataset import load_dataset
 from models.errors import InputError
 from models.lab.grid import grid
-from models.lab.measure import recall, user_recall
-from models.lab.rows import append_row, finished, load_rows
+from models.lab.measure import POOL, candidates, measure
+from models.lab.rows import ACCURACY, SCHEMA, append_row, finished, load_rows
 from models.lab.studies import ABLATIONS, STUDIES, Study
+from models.neighbours import Neighbours
+from models.pipeline.evaluate import CHUNK, held_out
 from models.pipeline.planted import plant, write_planted
 from models.pipeline.prepare import prepare
-from models.pipeline.run import CHECKPOINT_FILE, RUN_FILE
+from models.pipeline.run import CHECKPOINT_FILE, RUN_FILE, load_run
+from models.pipeline.train import train
+from models.popularity import Popularity
 from models.sequences import Sequences
 from tests.conftest import dmi, wait_until
 
@@ -142,6 +150,30 @@ def test_a_run_is_known_by_its_data_model_variant_seed_and_settings(small):
     assert not other & again
 
 
+def test_other_histories_of_the_same_items_are_other_data(small):
+    items = np.array(small.sequences.items)
+    items[[0, 1]] = items[[1, 0]]
+    others = [
+        replace(small, sequences=Sequences(items, small.sequences.offsets)),
+        replace(small, user_ids=small.user_ids[::-1]),
+        replace(small, item_ids=small.item_ids[::-1]),
+    ]
+    keys = {grid([data], ["remi"], COMPARE, 1, TINY)[0].identity.key for data in (small, *others)}
+    assert len(keys) == 4
+    assert others[0].catalogue == small.catalogue
+    assert load_dataset(small.path).fingerprint == small.fingerprint
+
+
+def test_a_run_goes_on_after_its_data_has_moved(small, tmp_path):
+    recipe = grid([small], ["remi"], COMPARE, 1, TINY)[0].recipe
+    moved = shutil.copytree(small.path, tmp_path / "moved")
+    for data, resume in ((small, False), (load_dataset(moved), True)):
+        with Progress(disable=True) as bar:
+            state = train(data, tmp_path / "run", recipe, torch.device("cpu"), resume, bar)
+    assert state.step == 20
+    assert load_run(tmp_path / "run").data == moved
+
+
 def test_an_ablation_changes_one_setting(small):
     default, *variants = grid([small], ["dmi"], STUDIES["ablations"], 1, [])
     assert default.identity.variant == "default"
@@ -175,7 +207,7 @@ def test_values_that_other_settings_rule_out_are_left_out(small):
 
 
 def test_a_metric_that_comes_later_is_a_column_more(small, tmp_path):
-    row = {"data": "a", "catalogue": "c", "model": "dmi", "variant": "default", "seed": 0, "settings": "{}"}
+    row = {"data": "a", "fingerprint": "f", "model": "dmi", "variant": "default", "seed": 0, "settings": "{}"}
     append_row(tmp_path, row | {"recall@50": 0.5})
     append_row(tmp_path, row | {"seed": 1, "recall@50": 0.25, "novelty": 1})
     rows = load_rows(tmp_path)
@@ -190,9 +222,59 @@ def test_a_damaged_file_of_rows_is_refused(tmp_path):
         load_rows(tmp_path)
 
 
-def test_recall_counts_an_item_once_however_often_the_user_returned_to_it():
-    targets = Sequences(np.array([4, 4, 5, 6], np.int32), np.array([0, 3, 4]))
-    answers = np.zeros((2, 50), np.int32)
-    answers[0, :2], answers[1, 0] = (4, 9), 6
-    assert user_recall(answers, targets).tolist() == pytest.approx([1 / 3, 1])
-    assert recall(answers, targets) == pytest.approx(2 / 3)
+@pytest.mark.parametrize(
+    "table",
+    [
+        pl.DataFrame({"user": ["ann"], "item": ["tea"]}),
+        pl.DataFrame(schema={**SCHEMA, "seed": pl.String()}),
+        pl.DataFrame(schema={**SCHEMA, "recall@50": pl.String()}),
+    ],
+    ids=["an event log", "a seed in words", "a metric in words"],
+)
+def test_a_file_of_other_rows_is_refused(tmp_path, table):
+    table.write_parquet(tmp_path / "runs.parquet")
+    with pytest.raises(InputError, match=r"runs.parquet holds other rows than dmi lab writes \(see column"):
+        load_rows(tmp_path)
+
+
+def test_nothing_is_trained_beside_a_file_of_other_rows(small, tmp_path):
+    (tmp_path / "results").mkdir()
+    pl.DataFrame({"user": ["ann"]}).write_parquet(tmp_path / "results" / "runs.parquet")
+    refused = dmi(*arguments(small, tmp_path, "remi"))
+    assert refused.returncode == 2
+    assert "holds other rows than dmi lab writes" in refused.stderr
+    assert not (tmp_path / "results" / "work").exists()
+
+
+def test_a_small_catalogue_gives_every_user_what_it_has():
+    """The second batch has neighbours, the first has none."""
+    rows = np.array([[0, 0], [0, 0], [3, 4], [2, 4], [2, 3]], np.int32)
+    config = NeighboursConfig(num_items=4, max_len=2, neighbours=2)
+    retriever = Neighbours(rows, (rows > 0).astype(np.float32), config)
+    items = np.repeat(np.array([1, 2], np.int32), [CHUNK, 5])
+    found = candidates(retriever, Sequences(items, np.arange(len(items) + 1)), 0)
+    assert found.rows.shape == found.scores.shape == found.interests.shape == (CHUNK + 5, POOL)
+    assert found.rows[[0, -1], :5].tolist() == [[1, 2, 3, 4, 0], [3, 4, 1, 2, 0]]
+
+
+def test_where_users_repeat_items_both_figures_are_measured(small, tmp_path):
+    planted = plant(300)
+    again = planted.events.gather_every(2).with_columns(pl.col("timestamp") + 45 * 86_400)
+    log, items = write_planted(planted._replace(events=pl.concat([planted.events, again])), tmp_path)
+    with Progress(disable=True) as bar:
+        prepare(log, tmp_path / "data", items, 5, bar)
+    data = load_dataset(tmp_path / "data")
+    row = measure(Popularity.count(data.split("train"), data.info.num_items), data)
+
+    histories, targets, _ = held_out(data, "test")
+    popular = Popularity.count(data.split("train"), data.info.num_items).ranking["row"]
+    for name, removed in (("recall@50", False), ("new_recall@50", True)):
+        shares = []
+        for user in range(len(targets)):
+            answers = [item for item in popular if not (removed and item in histories[user])][:50]
+            shares.append(len(set(answers) & set(targets[user])) / len(targets[user]))
+        assert row[name] == pytest.approx(np.mean(shares))
+    assert row["new_recall@50"] != row["recall@50"]
+    assert row.keys() >= {f"new_{metric}" for metric in ACCURACY}
+    without = measure(Popularity.count(small.split("train"), small.info.num_items), small)
+    assert not [name for name in without if name.startswith("new_")]

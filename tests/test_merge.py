@@ -27,6 +27,12 @@ def test_what_is_missing_is_padding():
     assert merged.rows.tolist() == [[7, 0]]
 
 
+def test_there_are_n_columns_where_the_interests_bring_fewer_hits():
+    merged = merge(hits([[[7], [8]]], [[[0.5], [0.9]]]), 4)
+    assert merged.rows.tolist() == [[8, 7, 0, 0]]
+    assert merged.scores.shape == merged.interests.shape == (1, 4)
+
+
 @pytest.mark.parametrize("excluded_width", [0, 1, 20])
 def test_it_is_the_definition_for_every_line_of_a_batch(excluded_width):
     rng = np.random.default_rng(excluded_width)

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from models.pipeline.metrics import category_diversity, coverage, ranking_metrics
+from models.pipeline.metrics import category_diversity, coverage, ranking_metrics, user_metrics
 from models.sequences import Sequences
 
 
@@ -34,6 +34,14 @@ def test_recall_hitrate_and_ndcg(n):
     expected = by_definition(candidates, targets, n)
     measured = (metrics[f"recall@{n}"], metrics[f"hitrate@{n}"], metrics[f"ndcg@{n}"])
     assert measured == pytest.approx(expected)
+
+
+def test_recall_counts_an_item_once_however_often_the_user_returned_to_it():
+    targets = Sequences(np.array([4, 4, 5, 6], np.int32), np.array([0, 3, 4]))
+    answers = np.zeros((2, 50), np.int32)
+    answers[0, :2], answers[1, 0] = (4, 9), 6
+    assert user_metrics(answers, targets)["recall@50"].tolist() == pytest.approx([1 / 3, 1])
+    assert ranking_metrics(answers, targets)["recall@50"] == pytest.approx(2 / 3)
 
 
 def test_padding_is_never_a_hit():

@@ -7,7 +7,7 @@ import pytest
 
 from models.errors import InputError
 from models.lab.report import write_report
-from models.lab.rows import METRICS, append_row
+from models.lab.rows import ACCURACY, METRICS, append_row
 from tests.conftest import dmi
 
 USERS = np.random.default_rng(0).random(200)
@@ -16,7 +16,7 @@ USERS = np.random.default_rng(0).random(200)
 def row(model, seed=0, recall=0.2, **changes):
     metrics = dict.fromkeys(METRICS, recall)
     return {
-        **{"data": "films", "catalogue": "c", "model": model, "variant": "default", "seed": seed},
+        **{"data": "films", "fingerprint": "f", "model": model, "variant": "default", "seed": seed},
         **{"settings": '{"num_interests":4}', "finished": datetime(2026, 1, 1, seed, tzinfo=UTC)},
         **{"command": "dmi lab films", "machine": "a machine", "versions": "Python 3", "git_revision": "abc"},
         **{"threads": 1, "num_users": 2000, "num_items": 900, "num_events": 50_000, "num_test_users": 200},
@@ -61,6 +61,35 @@ def test_refinement_ablations_and_interests_are_shown_where_there_are_any(tmp_pa
     assert "](results/steps.svg)" in text
     assert "](results/interests.svg)" in text
     assert "diversity.svg" not in text
+
+
+def test_models_without_an_interval_are_shown_as_not_comparable(tmp_path):
+    one_user = {"user_recall@50": [0.5], "num_test_users": 1}
+    text = report(tmp_path, row("dmi", **one_user), row("sasrec", **one_user))
+    assert "`dmi` is not comparable with `sasrec` on 1 of 1 data sets (films)." in text
+    assert "| films | `dmi` | `sasrec` | – | – | not comparable |" in text
+
+
+def test_where_users_repeat_items_the_accuracy_without_them_is_shown_too(tmp_path):
+    assert "repeat items" not in report(tmp_path / "without", row("dmi"))
+    removed = {f"new_{metric}": 0.05 for metric in ACCURACY}
+    text = report(tmp_path / "with", row("dmi", recall=0.3, **removed), row("remi", recall=0.2, **removed))
+    assert "Users of this data set repeat items." in text
+    assert "| `dmi` | 5.00 | 5.00 | 5.00 | 5.00 | 5.00 | 5.00 |" in text
+    assert "Diagnosis" not in text
+
+
+def test_means_over_runs_of_several_revisions_are_named(tmp_path):
+    assert "several revisions" not in report(tmp_path, row("dmi"), row("remi", git_revision="def"))
+    text = report(tmp_path, row("dmi", seed=1, git_revision="def"), row("dmi", seed=2, git_revision=None))
+    assert "- Means over runs of several revisions (abc, def, unknown): films · dmi · default\n" in text
+
+
+def test_of_other_data_of_the_same_name_the_newest_counts(tmp_path):
+    newer = row("dmi", recall=0.3, fingerprint="g", finished=datetime(2026, 2, 1, tzinfo=UTC))
+    text = report(tmp_path, newer, row("dmi", recall=0.4), row("remi", recall=0.1))
+    assert "| `dmi` | **30.00** |" in text
+    assert "| `remi` |" not in text
 
 
 def test_of_several_settings_the_newest_count(tmp_path):

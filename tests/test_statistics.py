@@ -38,6 +38,11 @@ def test_a_loss_is_negative_and_the_same_each_time():
     assert loss == relative_gain(0.9 * RECALLS + 0.01, RECALLS)
 
 
+@pytest.mark.parametrize("num_users", [0, 1])
+def test_there_is_no_interval_of_fewer_than_two_users(num_users):
+    assert relative_gain(RECALLS[:num_users], RECALLS[:num_users]) is None
+
+
 @pytest.mark.parametrize("found", [[0.0, 0.0, 0.0], [0.0, 0.0, 0.2]])
 def test_there_is_no_gain_over_next_to_nothing(found):
     assert relative_gain(np.array([0.0, 0.5, 0.1]), np.array(found)) is None

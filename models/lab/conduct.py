@@ -23,8 +23,8 @@ from models.errors import InputError
 from models.index import use_one_core
 from models.lab.experiment import perform
 from models.lab.grid import Run
-from models.lab.machine import git_revision
 from models.lab.rows import Row, append_row, finished, load_rows
+from models.pipeline.revision import git_revision
 
 PATIENCE = 0.5  # seconds; under the SIGINT handler that polars installs, Ctrl-C is only heard of between waits
 

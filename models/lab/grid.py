@@ -23,7 +23,7 @@ class Identity:
     """What makes two runs the same: the row of one stands for the other."""
 
     data: str  # the data set folder's name
-    catalogue: str  # Dataset.catalogue
+    fingerprint: str  # Dataset.fingerprint
     model: str
     variant: str  # `name=value`, or "default"
     seed: int
@@ -62,7 +62,7 @@ def grid(
         raise InputError(f"two data sets have the same name ({', '.join(names)}); rename a folder")
     known = {model: make_recipe(model, 0, [], datasets[0]).settings.keys() for model in models}
     own = {model: [each for each in assignments if _concerns(each, model, known)] for model in models}
-    catalogues = {dataset.path: dataset.catalogue for dataset in datasets}
+    fingerprints = {dataset.path: dataset.fingerprint for dataset in datasets}
     runs = []
     for seed in range(seeds):
         for dataset in datasets:
@@ -72,7 +72,7 @@ def grid(
                 for variant, recipe in _variants(dataset, model, study, seed, settings).items():
                     identity = Identity(
                         data=dataset.path.name,
-                        catalogue=catalogues[dataset.path],
+                        fingerprint=fingerprints[dataset.path],
                         model=model,
                         variant=variant,
                         seed=seed,

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from models.dataset import Dataset
 from models.diversity import diversify
-from models.lab.rows import Row
+from models.lab.rows import NEW, Row
 from models.merge import Candidates
 from models.multi_interest import MultiInterest
 from models.pipeline.diagnosis import diagnose
-from models.pipeline.evaluate import CHUNK, DEPTH, held_out, item_categories, report_answers
-from models.pipeline.metrics import category_diversity, ranking_metrics
+from models.pipeline.evaluate import CHUNK, DEPTH, held_out, item_categories, recommend, report_answers
+from models.pipeline.metrics import category_diversity, ranking_metrics, user_metrics
 from models.retriever import Retriever
 from models.sequences import Rows, Sequences
 
@@ -25,7 +25,10 @@ TIMED_USERS, WARM_UP = 200, 20
 
 
 def measure(retriever: Retriever, dataset: Dataset) -> Row:
-    """Metrics of the final answers; Recall@50 of each user, after each refinement step, and as λ grows; times."""
+    """Metrics of the final answers; Recall@50 of each user, after each refinement step, and as λ grows; times.
+
+    Where users repeat items, the accuracy with history items removed too, each metric as `new_…`.
+    """
     users, name = held_out(dataset, "test"), "model"
     by_step = [candidates(retriever, users.histories, steps) for steps in range(retriever.steps + 1)]
     final = by_step[-1]
@@ -33,11 +36,14 @@ def measure(retriever: Retriever, dataset: Dataset) -> Row:
     row = {
         **report.metrics[name],
         "num_test_users": len(users.targets),
-        "user_recall@50": user_recall(final.rows[:, :DEPTH], users.targets),
+        "user_recall@50": user_metrics(final.rows[:, :DEPTH], users.targets)["recall@50"],
         "step_recall@50": [recall(found.rows, users.targets) for found in by_step],
         **by_lambda(final, item_categories(dataset), users.targets),
         **times(retriever, users.histories),
     }
+    if dataset.info.has_repeats:
+        unseen = recommend(retriever, users.histories, exclude_seen=True)
+        row |= {NEW + metric: value for metric, value in ranking_metrics(unseen, users.targets).items()}
     if isinstance(retriever, MultiInterest):
         row |= diagnose(retriever.encoder.explain, users.histories, retriever.max_len)
     return row
@@ -55,12 +61,6 @@ def candidates(retriever: Retriever, histories: Sequences, steps: int) -> Candid
 def recall(answers: Rows, targets: Sequences) -> float:
     """Recall@50."""
     return ranking_metrics(answers, targets)["recall@50"]
-
-
-def user_recall(answers: Rows, targets: Sequences) -> NDArray[np.float32]:
-    """Recall of each user's answers, (U, 50) → (U,); the metric is their mean."""
-    shares = [np.isin(answers[user], targets[user]).sum() / len(targets[user]) for user in range(len(targets))]
-    return np.array(shares, np.float32)
 
 
 def by_lambda(found: Candidates, categories: NDArray[np.int64], targets: Sequences) -> Row:

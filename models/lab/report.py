@@ -14,7 +14,7 @@ from models.files import atomic_file
 from models.lab.grid import DEFAULT
 from models.lab.plots import write_plots
 from models.lab.rows import RUNS_FILE, load_rows
-from models.lab.tables import ablation, comparison, current, diagnosis, refinement, sizes
+from models.lab.tables import ablation, comparison, current, diagnosis, mixed_revisions, refinement, sizes, unseen
 from models.lab.verdicts import lead, verdict_table, verdicts
 
 TEMPLATE = "report.md.jinja"
@@ -56,6 +56,7 @@ def write_report(folder: Path, results: Path) -> None:
         machines=_listed(rows, "machine"),
         versions=_listed(rows, "versions"),
         revisions=_listed(rows, "git_revision"),
+        mixed_revisions=mixed_revisions(rows),
         commands=rows.sort("finished")["command"].unique(maintain_order=True).to_list(),
         regenerate=shlex.join(["dmi", "report", _link(folder, results), "--results", results.name]),
     )
@@ -68,6 +69,7 @@ def _of_data(runs: pl.DataFrame) -> dict[str, object]:
     return {
         "name": runs["data"][0],
         "comparison": comparison(runs),
+        "unseen": unseen(runs),
         "refinement": refinement(runs),
         "diagnosis": diagnosis(runs),
     }

@@ -19,7 +19,7 @@ Row = dict[str, Any]
 SCHEMA = pl.Schema(
     {
         "data": pl.String(),
-        "catalogue": pl.String(),
+        "fingerprint": pl.String(),
         "model": pl.String(),
         "variant": pl.String(),
         "seed": pl.Int64(),
@@ -50,17 +50,26 @@ SCHEMA = pl.Schema(
 )
 ACCURACY = tuple(f"{metric}@{n}" for n in (20, 50) for metric in ("recall", "hitrate", "ndcg"))
 METRICS = (*ACCURACY, "category_diversity@50", "coverage@50")
+NEW = "new_"  # before an accuracy's name: items of the history were removed from the answers
 
 
 def load_rows(folder: Path) -> pl.DataFrame:
-    """All rows, in the order in which they were finished; none where there is no file yet."""
+    """All rows, in the order in which they were finished; none where there is no file yet.
+
+    Raises InputError where the file is damaged, or has other columns than `append_row` writes.
+    """
     path = folder / RUNS_FILE
     if not path.exists():
         return pl.DataFrame(schema=SCHEMA)
     try:
-        return pl.read_parquet(path)
+        rows = pl.read_parquet(path)
     except (PolarsError, OSError) as error:
         raise InputError(f"{path} is damaged ({str(error).splitlines()[0]}); restore it or delete it") from None
+    types = {**dict.fromkeys(rows.columns, pl.Float64()), **SCHEMA}
+    foreign = [name for name, expected in types.items() if rows.schema.get(name) != expected]
+    if foreign:
+        raise InputError(f"{path} holds other rows than dmi lab writes (see column {foreign[0]!r}); move it elsewhere")
+    return rows
 
 
 def append_row(folder: Path, row: Row) -> None:

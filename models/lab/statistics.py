@@ -28,8 +28,10 @@ def relative_gain(ours: Recalls, theirs: Recalls) -> Gain | None:
     """mean(ours) / mean(theirs) − 1 over the same users (U,), each averaged over its seeds.
 
     The interval is the percentile one (Efron & Tibshirani, 1993, ch. 13): users are drawn anew, both models keep theirs.
-    None where theirs found too little to be compared with.
+    None of fewer than two users, and where theirs found too little to be compared with.
     """
+    if len(ours) < 2:
+        return None
     with np.errstate(divide="ignore", invalid="ignore"), warnings.catch_warnings():
         # Among a handful of users some draws have none of whom theirs found anything.
         warnings.simplefilter("ignore", DegenerateDataWarning)

@@ -9,7 +9,7 @@ import orjson
 import polars as pl
 
 from models.lab.grid import DEFAULT
-from models.lab.rows import ACCURACY, METRICS, SCHEMA
+from models.lab.rows import ACCURACY, METRICS, NEW, SCHEMA
 from models.pipeline.presets import Settings
 
 RANKED_BY = "recall@50"
@@ -32,13 +32,13 @@ class Table(NamedTuple):
 
 
 def current(rows: pl.DataFrame) -> pl.DataFrame:
-    """What is reported: of each data set the newest catalogue, of each model and variant the settings run last.
+    """What is reported: of each data set the newest state, of each model and variant the settings run last.
 
     A variant of other settings than the default's, but for the one that it varies, is left out: it would be compared
     with another model.
     """
-    catalogue, settings = (pl.col(name).sort_by("finished").last() for name in ("catalogue", "settings"))
-    newest = rows.filter(pl.col("catalogue") == catalogue.over("data"))
+    fingerprint, settings = (pl.col(name).sort_by("finished").last() for name in ("fingerprint", "settings"))
+    newest = rows.filter(pl.col("fingerprint") == fingerprint.over("data"))
     newest = newest.filter(pl.col("settings") == settings.over("data", "model", "variant"))
     default = newest.filter(variant=DEFAULT)
     defaults = {(row["data"], row["model"]): orjson.loads(row["settings"]) for row in default.iter_rows(named=True)}
@@ -83,6 +83,16 @@ def comparison(rows: pl.DataFrame) -> Table:
     return Table(["Model", *map(heading, METRICS), *costs], lines)
 
 
+def unseen(rows: pl.DataFrame) -> Table | None:
+    """Accuracy with items of the history removed from the answers; None where the data set repeats none."""
+    names = [NEW + metric for metric in ACCURACY]
+    if not set(names) <= set(rows.columns):
+        return None
+    measured = rows.filter(pl.all_horizontal(pl.col(names).is_not_null()))
+    lines = [[f"`{runs['model'][0]}`", *(percent(runs[name]) for name in names)] for runs in by_model(measured)]
+    return Table(["Model", *map(heading, ACCURACY)], lines) if lines else None
+
+
 def refinement(rows: pl.DataFrame) -> Table | None:
     """Recall@50 of the same weights after 0 … S steps, and what the steps add; None without a model that refines."""
     curves = {runs["model"][0]: step_means(runs) for runs in by_model(rows)}
@@ -119,7 +129,8 @@ def diagnosis(rows: pl.DataFrame) -> Table | None:
     names = [
         column
         for column in rows.columns
-        if column not in SCHEMA and column not in METRICS and "[" not in column and rows[column].is_not_null().any()
+        if not (column in SCHEMA or column in METRICS or column.startswith(NEW) or "[" in column)
+        and rows[column].is_not_null().any()
     ]
     if not names:
         return None
@@ -136,6 +147,17 @@ def sizes(rows: pl.DataFrame) -> Table:
     first = rows.unique("data", keep="last").sort("data")
     lines = [[row["data"], *(f"{row[name]:,}" for name in names)] for row in first.iter_rows(named=True)]
     return Table(["Data", "Users", "Items", "Events", "Test users"], lines)
+
+
+def mixed_revisions(rows: pl.DataFrame) -> dict[str, list[str]]:
+    """Several revisions in words → the means that are over runs of all of them."""
+    mixed: dict[str, list[str]] = {}
+    for runs in rows.sort("data", "model", "variant").partition_by("data", "model", "variant", maintain_order=True):
+        revisions = runs["git_revision"].fill_null("unknown").unique().sort()
+        if len(revisions) > 1:
+            mean_of = " · ".join(runs.select("data", "model", "variant").row(0))
+            mixed.setdefault(", ".join(revisions), []).append(mean_of)
+    return mixed
 
 
 def step_means(runs: pl.DataFrame) -> list[float]:

@@ -9,9 +9,15 @@ import polars as pl
 
 from models.lab.statistics import Gain, Recalls, relative_gain
 from models.lab.studies import MULTI_INTEREST, OTHERS, OURS
-from models.lab.tables import RANKED_BY, Table, change, mean, step_means
+from models.lab.tables import NONE, RANKED_BY, Table, change, mean, step_means
 
 GROUP = "the best multi-interest baseline"
+OUTCOMES = {
+    "better": "better than",
+    "worse": "worse than",
+    "undecided": "not told apart from",
+    "not comparable": "not comparable with",
+}
 
 
 class Verdict(NamedTuple):
@@ -21,11 +27,13 @@ class Verdict(NamedTuple):
     ours: str
     goal: str  # whom it was to beat, in words
     theirs: str
-    gain: Gain
+    gain: Gain | None  # None where `relative_gain` gives none
 
     @property
     def outcome(self) -> str:
-        """better or worse where the interval excludes 0, else undecided."""
+        """better or worse where the interval excludes 0, undecided where not, not comparable where there is none."""
+        if self.gain is None:
+            return "not comparable"
         return "better" if self.gain.low > 0 else "worse" if self.gain.high < 0 else "undecided"
 
 
@@ -42,8 +50,7 @@ def verdicts(rows: pl.DataFrame) -> list[Verdict]:
             for goal, theirs in rivals.items():
                 if ours in models:
                     gain = relative_gain(user_recalls(models[ours]), user_recalls(models[theirs]))
-                    if gain is not None:
-                        found.append(Verdict(runs["data"][0], ours, goal, theirs, gain))
+                    found.append(Verdict(runs["data"][0], ours, goal, theirs, gain))
     return found
 
 
@@ -59,8 +66,8 @@ def verdict_table(found: list[Verdict]) -> Table:
             verdict.data,
             f"`{verdict.ours}`",
             f"`{verdict.theirs}`" + (" (the best of its group)" if verdict.goal == GROUP else ""),
-            f"{100 * verdict.gain.value:+.1f} %",
-            f"{100 * verdict.gain.low:+.1f} … {100 * verdict.gain.high:+.1f} %",
+            _percent(verdict.gain) or NONE,
+            f"{100 * verdict.gain.low:+.1f} … {100 * verdict.gain.high:+.1f} %" if verdict.gain else NONE,
             verdict.outcome,
         ]
         for verdict in found
@@ -88,9 +95,9 @@ def _sentence(ours: str, found: list[Verdict]) -> str:
     """How one of our models stands to one goal on all data, given in that order: wins, losses, the rest."""
     goal = found[0].goal
     parts = []
-    for outcome, words in (("better", "better than"), ("worse", "worse than"), ("undecided", "not told apart from")):
+    for outcome, words in OUTCOMES.items():
         data = [
-            f"{verdict.data} {100 * verdict.gain.value:+.1f} %"
+            f"{verdict.data} {_percent(verdict.gain)}".rstrip()
             + (f" against `{verdict.theirs}`" if goal == GROUP else "")
             for verdict in found
             if verdict.outcome == outcome
@@ -98,3 +105,7 @@ def _sentence(ours: str, found: list[Verdict]) -> str:
         if data:
             parts.append(f"{words} {goal} on {len(data)} of {len(found)} data sets ({', '.join(data)})")
     return f"`{ours}` is {'; '.join(parts)}."
+
+
+def _percent(gain: Gain | None) -> str:
+    return f"{100 * gain.value:+.1f} %" if gain else ""
