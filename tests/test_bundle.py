@@ -158,7 +158,12 @@ def test_a_pickle_is_not_read(copy):
 
 @pytest.mark.parametrize(
     ("manifest", "message"),
-    [(None, "is no bundle"), ("{}", "is damaged"), ('{"format": 99}', "has bundle format 99, this version reads 2"), ('{', "is damaged")],
+    [
+        (None, "is no bundle"),
+        ("{}", "is damaged"),
+        ('{"format": 99}', "has bundle format 99, this version reads 2"),
+        ("{", "is damaged"),
+    ],
 )
 def test_a_folder_without_a_sound_manifest_is_refused(copy, manifest, message):
     (copy / MANIFEST).unlink()
