@@ -11,6 +11,7 @@ EncoderName = Literal["none", "gru", "transformer"]
 ExtractorName = Literal["self-attention", "dynamic-routing", "b2i-routing", "newest", "contextual"]
 ScheduleName = Literal["linear", "cosine"]
 SamplerName = Literal["ddim", "posterior"]
+RelevanceName = Literal["attention", "similarity"]
 RetrieverName = Literal["multi-interest", "neighbours", "popular"]
 
 
@@ -44,7 +45,9 @@ class NetworkConfig(BaseModel):
     start: Annotated[int, Ge(1), Le(10_000)] = 8
     noise_scale: Annotated[float, Ge(0), Le(10)] = 0.1
     sampler: SamplerName = "ddim"
-    # Item pruning: an interest keeps its top fraction of the history, and of that the top mass of its attention.
+    # Item pruning: an interest keeps its top fraction of the history, and of that the top mass, by the weight of each
+    # item in it (DMI) or by the softmax of v_0 · item.
+    prune_by: RelevanceName = "attention"
     keep_fraction: Annotated[float, Gt(0), Le(1)] = 0.5
     keep_mass: Annotated[float, Gt(0), Le(1)] = 1.0
 

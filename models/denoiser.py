@@ -17,8 +17,18 @@ from models.diffusion import Trajectory, step_embedding
 from models.views import Views
 
 
+def similarity(interests: Tensor, items: Tensor, views: Views) -> Tensor:
+    """softmax_j(v_0 · e_j) over the items that a view sees: (P, K, D), (B, L, D) → (P, K, L), 0 where not visible.
+
+    Attention says what an interest was made of, this what it is about: a click outside of all that a user likes is
+    seldom near any interest, but some attention rests on it.
+    """
+    scores = views.scores(interests[:, None], items[:, None]).squeeze(1)  # (P, K, L)
+    return (scores + views.visible[:, None].to(scores.dtype).log()).softmax(dim=-1)
+
+
 def prune(weights: Tensor, valid: Tensor, keep_fraction: float, keep_mass: float) -> Tensor:
-    """The history items each interest keeps, by its own attention weights (DMI's item pruning).
+    """The history items each interest keeps, by what each weighs in it (DMI's item pruning).
 
     weights (B, K, L), valid (B, L) → bool (B, K, L): the top ⌈fraction · length⌉ items, and of those the
     smallest head that reaches the share `keep_mass` of its weights. Padding is never kept, the heaviest item always is.

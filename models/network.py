@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from models.config import NetworkConfig
-from models.denoiser import InterestDenoiser, prune
+from models.denoiser import InterestDenoiser, prune, similarity
 from models.diffusion import add_noise, sample, trajectory
 from models.encoders import GRU, Transformer
 from models.extractors import ContextualAttention, DynamicRouting, NewestState, SelfAttention
@@ -93,7 +93,10 @@ class Network(nn.Module):
         states = history if self.encoder is None else self.encoder(history, valid)  # (B, L, D)
         views = Views.of(valid, at)
         coarse, weights = self.extractor(states, views)
-        kept = prune(weights.detach(), views.visible, self.config.keep_fraction, self.config.keep_mass)
+        relevance = weights.detach()
+        if self.config.prune_by == "similarity":
+            relevance = similarity(coarse.detach(), history.detach(), views)
+        kept = prune(relevance, views.visible, self.config.keep_fraction, self.config.keep_mass)
         if self.denoiser is None:
             return Interests(coarse, coarse[:, None][:, :0], weights, kept)
         denoiser, memory = self.denoiser, self.denoiser.project(states, views, kept)

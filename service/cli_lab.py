@@ -57,8 +57,12 @@ def lab(
         "results"
     ),
     study: Annotated[
-        Literal["compare", "ablations", "interests"],
-        typer.Option(envvar="DMI_STUDY", help="All models; settings varied one at a time; the number of interests."),
+        Literal["compare", "ablations", "interests", "additions"],
+        typer.Option(
+            envvar="DMI_STUDY",
+            help="All models; settings of ours varied one at a time; the number of interests; "
+            "what dmi-plus has beside its network, given to the others.",
+        ),
     ] = "compare",
     models: Annotated[
         str | None, typer.Option(envvar="DMI_MODELS", help="Comma-separated, in place of the study's own.")

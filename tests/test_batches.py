@@ -100,3 +100,16 @@ def test_negatives_are_drawn_by_popularity_and_know_how_much_likelier_than_unifo
     expected = np.array([41, 31, 21, 11]) ** popularity  # one more than seen: items of held-out users are drawn too
     assert share == pytest.approx(expected / expected.sum(), abs=0.01)
     assert np.exp(batch.log_q) == pytest.approx((4 * expected / expected.sum())[batch.negatives - 1], rel=1e-5)
+
+
+@pytest.mark.parametrize("encoder", ["none", "gru"])
+def test_a_target_lies_within_the_horizon_and_within_the_history(encoder):
+    batch = Batches(sequences(6, 30), recipe(encoder, horizon=3))[0]
+    line = np.arange(500) if batch.at is None else batch.at // 6
+    position = np.full(500, 5) if batch.at is None else batch.at % 6
+    newest = batch.history[line, position]
+    assert (batch.target // 1000 == newest // 1000).all()
+    assert set(batch.target - newest) == {1, 2, 3}
+    assert (batch.target % 1000)[batch.target // 1000 == 1].max() == 5
+    last = newest == 1000 + 4  # one event is left of this user
+    assert (batch.target[last] == 1005).all()

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from models.denoiser import prune
+from models.denoiser import prune, similarity
 from models.views import Views
 from tests.networks import disturbed, histories, network
 
@@ -26,6 +26,31 @@ def test_the_mass_is_a_share_of_all_that_an_interest_weighs():
     # Routing shares an item out among the interests: what one of them got need not sum to 1.
     kept = prune(torch.tensor([[[0.9, 0.8, 0.2, 0.1]]]), ALL_FOUR, keep_fraction=1.0, keep_mass=0.8)
     assert kept.tolist() == [[[True, True, False, False]]]
+
+
+def test_similarity_weighs_an_item_by_its_inner_product_with_the_interest_and_padding_nothing():
+    interests = torch.tensor([[[2.0, 0.0], [0.0, 1.0]]])
+    items = torch.tensor([[[9.0, 9.0], [1.0, 0.0], [0.0, 1.0], [-1.0, 2.0]]])
+    views = Views.of(torch.tensor([[False, True, True, True]]), None)
+    weights = similarity(interests, items, views)
+    assert (weights[:, :, 0] == 0).all()
+    assert torch.allclose(weights[0, 0, 1:], torch.tensor([2.0, 0.0, -2.0]).softmax(dim=-1))
+    assert torch.allclose(weights[0, 1, 1:], torch.tensor([0.0, 1.0, 2.0]).softmax(dim=-1))
+
+
+def test_an_interest_keeps_what_is_near_it_rather_than_what_it_attends_to():
+    history = histories(10, 4)
+    by_attention, by_similarity = (
+        network(encoder="transformer", prune_by=relevance)(history) for relevance in ("attention", "similarity")
+    )
+    assert torch.equal(by_attention.coarse, by_similarity.coarse)
+    items = network(encoder="transformer").item_embedding(history)
+    near = by_similarity.coarse @ items.transpose(1, 2)  # (B, K, L)
+    for found, scores in ((by_attention, by_attention.weights), (by_similarity, near)):
+        best = scores.masked_fill(history[:, None] == 0, -torch.inf).argmax(dim=-1, keepdim=True)
+        assert found.kept.gather(-1, best).all()
+        assert (found.kept.sum(dim=-1) == torch.tensor([[5], [2]])).all()
+    assert not torch.equal(by_attention.kept, by_similarity.kept)
 
 
 @pytest.mark.parametrize(("fraction", "mass"), [(0.01, 1.0), (1.0, 0.01), (0.5, 0.5), (1.0, 1.0)])

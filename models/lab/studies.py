@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 
 from models.pipeline.presets import COUNTED, MODELS
 
-StudyName = Literal["compare", "ablations", "interests"]
+StudyName = Literal["compare", "ablations", "interests", "additions"]
 
 OURS = ("dmi-plus", "dmi")
 # What ours are measured against: the best of these, and each of those.
@@ -20,6 +20,7 @@ ABLATIONS: dict[str, tuple[float | str, ...]] = {
     "noise_scale": (0, 0.03, 0.1, 0.3, 1),
     "schedule": ("linear", "cosine"),
     "sampler": ("ddim", "posterior"),
+    "prune_by": ("attention", "similarity"),
     "keep_fraction": (0.25, 0.5, 1),
     "keep_mass": (0.5, 0.8, 1),
     "hardness": (0, 1),
@@ -27,7 +28,11 @@ ABLATIONS: dict[str, tuple[float | str, ...]] = {
     "reconstruction": (0, 0.1, 1),
     "num_interests": (1, 2, 4, 8),
     "first_target": (1, 4),
+    "horizon": (1, 5, 10, 20),
+    "item_vectors": ("random", "cooccurrence"),
 }
+# What `dmi-plus` has beside its network: what it would do for the others.
+ADDITIONS: dict[str, tuple[float | str, ...]] = {"horizon": (10,), "item_vectors": ("cooccurrence",)}
 
 
 class Study(NamedTuple):
@@ -39,6 +44,7 @@ class Study(NamedTuple):
 
 STUDIES: dict[StudyName, Study] = {
     "compare": Study((*MODELS, *COUNTED), {}),
-    "ablations": Study(("dmi",), ABLATIONS),
+    "ablations": Study(OURS, ABLATIONS),
     "interests": Study(("comirec-sa", "remi", "dmi", "dmi-plus"), {"num_interests": ABLATIONS["num_interests"]}),
+    "additions": Study((*MULTI_INTEREST, "gru4rec", "sasrec", "dmi"), ADDITIONS),
 }

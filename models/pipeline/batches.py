@@ -51,7 +51,7 @@ class Batches:
 
     def _one_position(self, users: NDArray[np.int64], rng: np.random.Generator) -> tuple[Rows, None, Rows]:
         ends = rng.integers(self._training.first_target, self._lengths[users])
-        target = self._sequences.items[self._sequences.offsets[users] + ends]
+        target = self._targets(users, ends, rng)
         return self._sequences.windows(users, ends, self._network.max_len), None, target
 
     def _every_position(
@@ -61,7 +61,15 @@ class Batches:
         lengths = self._lengths[users]
         earliest = np.minimum(lengths, max(size, self._training.first_target + 1))  # every window holds a target
         ends = np.where(lengths <= size, lengths, rng.integers(earliest, lengths + 1))  # (B,)
-        window = self._sequences.windows(users, ends, size)  # (B, L + 1)
+        history = self._sequences.windows(users, ends - 1, size - 1)  # (B, L)
         target_position = ends[:, None] + np.arange(-size + 1, 0)  # (B, L) within the user
-        wanted = (window[:, :-1] != PADDING) & (target_position >= self._training.first_target)
-        return window[:, :-1], np.flatnonzero(wanted), window[:, 1:][wanted]
+        wanted = (history != PADDING) & (target_position >= self._training.first_target)
+        line, _ = wanted.nonzero()
+        return history, np.flatnonzero(wanted), self._targets(users[line], target_position[wanted], rng)
+
+    def _targets(self, users: NDArray[np.int64], positions: NDArray[np.int64], rng: np.random.Generator) -> Rows:
+        """An item of each user, drawn among the `horizon` from a position on, or as many as there are. (P,)"""
+        if self._training.horizon > 1:
+            left = np.minimum(self._lengths[users] - positions, self._training.horizon)
+            positions = positions + rng.integers(left)
+        return self._sequences.items[self._sequences.offsets[users] + positions]

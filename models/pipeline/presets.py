@@ -24,13 +24,22 @@ LONG = 20  # events: half the training users have at least as many
 _CAUSAL: Settings = {"batch_size": 128, "first_target": 1}
 MODELS: dict[str, Settings] = {
     "dmi": {"hardness": 1.0, "routing": 10.0},
-    "dmi-plus": {"encoder": "transformer", "extractor": "contextual", "contrast": "best", "steps": 2, **_CAUSAL},
+    "dmi-plus": {
+        **{"encoder": "transformer", "extractor": "contextual", "steps": 2, "prune_by": "similarity"},
+        **{"item_vectors": "cooccurrence", "embedding_std": 0.1, "contrast": "best", "num_negatives": 1024},
+        **_CAUSAL,
+    },
     "comirec-sa": {"steps": 0},
     "comirec-dr": {"steps": 0, "extractor": "dynamic-routing"},
     "remi": {"steps": 0, "hardness": 1.0, "routing": 100.0},
     "mind": {"steps": 0, "extractor": "b2i-routing"},
     "gru4rec": {"steps": 0, "encoder": "gru", "extractor": "newest", "num_interests": 1, **_CAUSAL},
     "sasrec": {"steps": 0, "encoder": "transformer", "extractor": "newest", "num_interests": 1, **_CAUSAL},
+}
+# Of a kind of data, before any tuning: little data over-fits, and a long history has many more targets to come.
+BY_KIND: dict[Kind, dict[str, Settings]] = {
+    "short": {"dmi-plus": {"dropout": 0.5}},
+    "long": {"dmi-plus": {"horizon": 10}},
 }
 # Counted, not trained: no network.
 COUNTED: dict[str, type[PopularConfig] | type[NeighboursConfig]] = {
@@ -52,7 +61,7 @@ def preset(model: str, kind: Kind) -> Settings:
     if model in COUNTED:
         settings: Settings = {}
     else:
-        settings = {"max_len": 50 if kind == "long" else 20} | MODELS[model]
+        settings = {"max_len": 50 if kind == "long" else 20} | MODELS[model] | BY_KIND[kind].get(model, {})
         if kind == "long" and "batch_size" in settings:
             settings["batch_size"] //= 4  # a long history has as many more positions to train
     tuned = resources.files("models") / "presets" / kind / f"{model}.json"

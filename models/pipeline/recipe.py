@@ -21,6 +21,10 @@ class TrainConfig(BaseModel):
 
     batch_size: Annotated[int, Ge(1), Le(65_536)] = 256  # users
     first_target: Annotated[int, Ge(1)] = 4  # events before the earliest target, as in ComiRec's and REMI's code
+    # A target is drawn among so many next events: 1 predicts the next, more what is to come (PinnerFormer, arXiv 2205.04507).
+    horizon: Annotated[int, Ge(1), Le(1000)] = 1
+    # What item vectors start from: noise, or which items stand near each other in the histories.
+    item_vectors: Literal["random", "cooccurrence"] = "random"
     num_negatives: Annotated[int, Ge(1), Le(1_000_000)] = 2048
     popularity: Annotated[float, Ge(0), Le(1)] = 0.0  # negatives are drawn by count^popularity, with logQ correction
     learning_rate: Annotated[float, Gt(0), Le(1)] = 2e-3

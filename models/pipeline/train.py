@@ -16,13 +16,14 @@ from models.dataset import Dataset
 from models.errors import InputError
 from models.network import Network
 from models.pipeline.batches import Batch, Batches
+from models.pipeline.cooccurrence import cooccurrence_vectors
 from models.pipeline.counting import count
 from models.pipeline.diagnosis import diagnose, summary
 from models.pipeline.evaluate import held_out, recommend
 from models.pipeline.loss import nearest_interest, reconstruction, routing_variance, sampled_softmax
 from models.pipeline.metrics import ranking_metrics
 from models.pipeline.network_encoder import network_retriever
-from models.pipeline.recipe import AnyRecipe, CountRecipe, TrainConfig
+from models.pipeline.recipe import AnyRecipe, CountRecipe, Recipe, TrainConfig
 from models.pipeline.run import (
     RUN_FILE,
     Progress,
@@ -34,6 +35,7 @@ from models.pipeline.run import (
     save_model,
     save_run,
 )
+from models.sequences import Sequences
 
 DIAGNOSED = 1000  # validation users whose interests are looked into at each evaluation
 
@@ -58,13 +60,13 @@ def train(
     if isinstance(recipe, CountRecipe):
         return _count(dataset, out, recipe, on_evaluation)
     settings = recipe.training
-    torch.manual_seed(recipe.seed)
-    model = Network(recipe.network).to(device)
+    users = dataset.split("train")
+    model = initial_network(recipe, users).to(device)
     optimizer = torch.optim.AdamW(
         model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay, fused=True
     )
     state = load_checkpoint(out, model, optimizer)
-    batches = Batches(dataset.split("train"), recipe)
+    batches = Batches(users, recipe)
     task = bar.add_task("train", total=settings.max_steps, completed=state.step)
     losses: list[Tensor] = []
     started = time.perf_counter() - state.seconds
@@ -90,6 +92,18 @@ def train(
         bar.update(task, completed=state.step)
     bar.update(task, total=state.step)
     return state
+
+
+def initial_network(recipe: Recipe, users: Sequences) -> Network:
+    """The untrained network of a recipe: a function of its seed and, where item vectors start from them, the users."""
+    torch.manual_seed(recipe.seed)
+    model = Network(recipe.network)
+    if recipe.training.item_vectors == "cooccurrence":
+        network = recipe.network
+        directions = cooccurrence_vectors(users, network.num_items, network.dim, recipe.seed)  # (N, D)
+        with torch.no_grad():
+            model.item_embedding.weight[1:] = directions * network.embedding_std * math.sqrt(network.dim)
+    return model
 
 
 def train_step(
