@@ -11,9 +11,11 @@ import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError
 
+from models.catalogue import Catalogue
 from models.config import CONFIGS, Config, NeighboursConfig, NetworkConfig, RetrieverName
 from models.errors import InputError
 from models.files import atomic_file
+from models.index import ItemIndex
 from models.multi_interest import MultiInterest
 from models.neighbours import Neighbours
 from models.popularity import Popularity
@@ -61,12 +63,18 @@ class Bundle:
     retriever: Retriever
     item_ids: list[str]  # (N,)  the id of row r is item_ids[r − 1]
     rows: dict[str, int]  # item id → row
+    catalogue: Catalogue
     popular: Popularity
 
     @property
     def version(self) -> str:
         """The model version: the folder's name."""
         return self.manifest.version
+
+    @property
+    def index(self) -> ItemIndex | None:
+        """The item vectors, where the model has them."""
+        return self.retriever.index if isinstance(self.retriever, MultiInterest) else None
 
 
 def sha256(path: Path) -> str:
@@ -103,7 +111,8 @@ def load_bundle(path: Path) -> Bundle:
     if len(item_ids) != config.num_items:
         raise InputError(f"{path / ITEM_IDS} holds {len(item_ids)} ids, where {CONFIG} says {config.num_items} items")
     rows = {item: row for row, item in enumerate(item_ids, start=1)}
-    return Bundle(path, manifest, config, retriever, item_ids, rows, popular)
+    catalogue = Catalogue.load(path / ITEMS, item_ids, rows)
+    return Bundle(path, manifest, config, retriever, item_ids, rows, catalogue, popular)
 
 
 def load_retriever(path: Path, config: Config, popular: Popularity) -> Retriever:

@@ -73,7 +73,7 @@ class ItemIndex:
             count = min(count, len(self))
             scores, ids = self._index.search(queries, count)  # (B·K, C)
         else:
-            count = min(count, int(np.count_nonzero(allowed[1:])))
+            count = max(min(count, int(np.count_nonzero(allowed[1:]))), 1)  # FAISS finds at least one thing, or "none"
             selector = faiss.IDSelectorBitmap(np.packbits(allowed[1:], bitorder="little"))  # type: ignore[call-arg,arg-type]
             only = faiss.SearchParameters(sel=selector)  # type: ignore[call-arg]
             scores, ids = self._index.search(queries, count, params=only)
@@ -83,3 +83,12 @@ class ItemIndex:
     def vectors(self, rows: Rows) -> NDArray[np.float32]:
         """The item vectors of these rows, none of them padding. (M,) → (M, D)"""
         return self._index.reconstruct_batch(rows.astype(np.int64) - 1)
+
+    def centroid(self, rows: Rows) -> NDArray[np.float32]:
+        """The mean of these items' vectors (at least one), as long as they are on the average. (M,) → (D,)
+
+        A mean is shorter than what it is made of, and inner products would count it for less.
+        """
+        members = self.vectors(rows)
+        mean = members.mean(axis=0)
+        return mean * (np.linalg.norm(members, axis=1).mean() / max(float(np.linalg.norm(mean)), 1e-12))

@@ -31,6 +31,15 @@ class Encoded(NamedTuple):
     weights: Scores | None = None  # (B, K, L)  what each item of the history counts in each interest
     kept: NDArray[np.bool_] | None = None  # (B, K, L)  what pruning left to each interest
 
+    def of(self, users: NDArray[np.int64]) -> Encoded:
+        """Those of some of the users."""
+        return Encoded(
+            self.queries[users],
+            None if self.shift is None else self.shift[users],
+            None if self.weights is None else self.weights[users],
+            None if self.kept is None else self.kept[users],
+        )
+
 
 class Retrieved(NamedTuple):
     """Candidates of B users and, where there are interests, 1 − cos(coarse, served) as the mean over them."""

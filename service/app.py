@@ -19,7 +19,8 @@ from service.batcher import Batcher
 from service.history import HistoryStore
 from service.matcher import Matcher
 from service.middleware import RequestMiddleware
-from service.routes import Parts, router
+from service.parts import Parts
+from service.routes import events, match, operations
 from service.serving import Reloader, announce, load_current_or
 from service.settings import Settings
 
@@ -56,8 +57,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         description="Candidate matching with diffusion-refined multi-interest user vectors.",
         lifespan=lifespan,
     )
-    paths = frozenset(route.path for route in router.routes if isinstance(route, APIRoute))
+    routers = (match.router, events.router, operations.router)
+    paths = frozenset(route.path for router in routers for route in router.routes if isinstance(route, APIRoute))
     app.add_middleware(RequestMiddleware, paths=paths, max_inflight=settings.max_inflight, max_body=settings.max_body)
-    app.include_router(router)
+    for router in routers:
+        app.include_router(router)
     errors.install(app)
     return app

@@ -6,43 +6,22 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from concurrent.futures import Executor
-from typing import NamedTuple
 
 from redis.exceptions import RedisError
 
 from models.bundle import Bundle
 from models.merge import Candidates
-from models.retriever import Source
-from models.sequences import PADDING
+from models.retriever import Retriever, Source
 from service import metrics
+from service.explanation import explain
 from service.history import HistoryStore
+from service.interests import read_interests
+from service.query import Match, Query
 from service.retrieval import Asked, retrieve
 from service.stopwatch import Stopwatch
 
 logger = logging.getLogger(__name__)
-
-
-class Query(NamedTuple):
-    """One request for candidates; `history` (item ids, oldest first) follows what is stored of `user_id`."""
-
-    user_id: str | None = None
-    n: int = 50
-    exclude_seen: bool = True
-    exclude: Sequence[str] = ()
-    steps: int | None = None  # None: as many as the model was trained for
-    history: Sequence[str] = ()
-
-
-class Match(NamedTuple):
-    """Candidates, best first, distinct: min(n, available) of them."""
-
-    version: str
-    source: Source
-    degraded: str | None
-    item_ids: list[str]
-    scores: list[float]
-    interests: list[int] | None  # the interest that found each item; None for popular items
-    stages: dict[str, float]  # seconds in each stage, of the batch
+TOPIC_ITEMS = 1000  # a topic's vector is the mean of its most popular items
 
 
 class Matcher:
@@ -81,62 +60,92 @@ def _answer(
     """The part of match() that computes; it runs in the executor."""
     watch.restart()
     asked = [_asked(bundle, query, history) for query, history in zip(queries, histories, strict=True)]
-    personal = [i for i, one in enumerate(asked) if one.history]
-    found: dict[int, Candidates] = {}
+    answers: dict[int, Match] = {}
+    personal = [number for number, one in enumerate(asked) if one.history or any(one.given)]
+    failed: str | None = None
     if personal:
         try:
-            retrieved = retrieve(bundle.retriever, [asked[i] for i in personal], watch.lap)
-            found = dict(zip(personal, _lines(retrieved.candidates), strict=True))
-            if retrieved.shift is not None:
-                metrics.observe_shifts(retrieved.shift.tolist())
+            answers = _matches(bundle, bundle.retriever, queries, asked, personal, watch)
         except Exception:
             logger.exception("the model failed; answering with popular items")
-    others = [i for i in range(len(asked)) if i not in found]
-    popular: dict[int, Candidates] = {}
+            failed = "model"
+    others = [number for number in range(len(asked)) if number not in answers]
     if others:
-        popular_items = retrieve(bundle.popular, [asked[i] for i in others]).candidates
-        popular = dict(zip(others, _lines(popular_items), strict=True))
-    answers = found | popular
+        answers |= _matches(bundle, bundle.popular, queries, asked, others, watch)
     matches = []
-    for i, one in enumerate(asked):
-        source = (bundle.retriever if i in found else bundle.popular).source
-        failed = "model" if i in popular and one.history else None
-        reason = (outage if queries[i].user_id is not None else None) or failed
-        matches.append(_match(bundle, answers[i], one.n, source, reason, watch.seconds))
+    for number, query in enumerate(queries):
+        reason = (outage if query.user_id is not None else None) or (failed if number in personal else None)
+        matches.append(answers[number]._replace(degraded=reason))
+        metrics.count_match(answers[number].source, reason)
     metrics.observe_batch(watch.seconds, [len(history) for history in histories])
     return matches
 
 
-def _asked(bundle: Bundle, query: Query, history: list[str]) -> Asked:
-    rows = [bundle.rows[item] for item in history if item in bundle.rows]
-    excluded = {bundle.rows[item] for item in query.exclude if item in bundle.rows}
-    if query.exclude_seen:
-        excluded.update(rows)
-    # A reload may have brought a model of fewer steps than the caller was told of.
-    steps = bundle.config.steps if query.steps is None else min(query.steps, bundle.config.steps)
-    return Asked(rows, sorted(excluded), query.n, steps)
-
-
-def _lines(candidates: Candidates) -> list[Candidates]:
-    return [Candidates(*line) for line in zip(*candidates, strict=True)]
-
-
-def _match(
+def _matches(
     bundle: Bundle,
-    line: Candidates,
-    n: int,
-    source: Source,
-    degraded: str | None,
-    stages: dict[str, float],
-) -> Match:
-    size = int((line.rows[:n] != PADDING).sum())  # fewer than n only where the catalogue has no more
-    metrics.count_match(source, degraded)
+    retriever: Retriever,
+    queries: Sequence[Query],
+    asked: Sequence[Asked],
+    numbers: list[int],
+    watch: Stopwatch,
+) -> dict[int, Match]:
+    """Answers to some of the queries by one retriever, by number."""
+    chosen = [asked[number] for number in numbers]
+    interests = read_interests(retriever, bundle.index, chosen)
+    watch.lap("encode")
+    found = retrieve(retriever, bundle.catalogue, bundle.index, chosen, interests, watch.lap)
+    if interests.encoded.shift is not None:
+        metrics.observe_shifts(interests.encoded.shift.mean(axis=1).tolist())
+    answers = {
+        number: _match(bundle, retriever.source, one, candidates, watch.seconds)
+        for number, one, candidates in zip(numbers, chosen, found, strict=True)
+    }
+    explained = [place for place, one in enumerate(chosen) if one.explain]
+    if explained and retriever.source != "popular":
+        given = [[*queries[numbers[place]].topic, *queries[numbers[place]].like] for place in explained]
+        explanations = explain(retriever, bundle.catalogue, interests.of(explained), given)
+        for place, explanation in zip(explained, explanations, strict=True):
+            answers[numbers[place]] = answers[numbers[place]]._replace(explanation=explanation)
+    return answers
+
+
+def _match(bundle: Bundle, source: Source, one: Asked, candidates: Candidates, stages: dict[str, float]) -> Match:
+    rows = candidates.rows[0].tolist()
     return Match(
         version=bundle.version,
         source=source,
-        degraded=degraded,
-        item_ids=[bundle.item_ids[row - 1] for row in line.rows[:size]],
-        scores=line.scores[:size].tolist(),
-        interests=line.interests[:size].tolist() if source == "dmi" else None,
+        degraded=None,
+        item_ids=[bundle.item_ids[row - 1] for row in rows],
+        scores=candidates.scores[0].tolist(),
+        interests=candidates.interests[0].tolist() if source == "dmi" else None,
         stages=stages,
+        items=[bundle.catalogue.item(row) for row in rows] if one.explain else None,
+        explanation=[] if one.explain else None,
+    )
+
+
+def _asked(bundle: Bundle, query: Query, history: list[str]) -> Asked:
+    """The query in the bundle's own rows; what the bundle does not know is left out."""
+    catalogue = bundle.catalogue
+    rows = [row for item in history if (row := catalogue.row(item))]
+    excluded = {row for item in query.exclude if (row := catalogue.row(item))}
+    if query.exclude_seen:
+        excluded.update(rows)
+    given: list[tuple[int, ...]] = []
+    if bundle.index is not None:
+        given += [tuple(catalogue.rows_of([topic])[:TOPIC_ITEMS].tolist()) for topic in query.topic]
+        given += [(row,) if (row := catalogue.row(item)) else () for item in query.like]
+    return Asked(
+        history=rows,
+        excluded=sorted(excluded),
+        n=query.n,
+        # A reload may have brought a model of fewer steps than the caller was told of.
+        steps=bundle.config.steps if query.steps is None else min(query.steps, bundle.config.steps),
+        categories=tuple(sorted(set(query.category))),
+        given=tuple(given),
+        merge=query.merge,
+        max_per_category=query.max_per_category,
+        diversity=query.diversity,
+        diversify=query.diversify,
+        explain=query.explain,
     )

@@ -11,6 +11,7 @@ from pathlib import Path
 from models.bundle import Bundle, current, load_bundle
 from models.errors import InputError
 from service import metrics
+from service.interests import read_interests
 from service.matcher import Matcher
 from service.retrieval import Asked, retrieve
 
@@ -49,7 +50,9 @@ def _warm_up(bundle: Bundle) -> None:
     """Walk the request path once: first calls allocate and import, and no user should wait for that."""
     row = int(bundle.popular.ranking["row"][0])
     for retriever in (bundle.retriever, bundle.popular):
-        retrieve(retriever, [Asked([row], [row], 1, retriever.steps)])
+        asked = [Asked([row], [row], 1, retriever.steps)]
+        interests = read_interests(retriever, bundle.index, asked)
+        retrieve(retriever, bundle.catalogue, bundle.index, asked, interests)
 
 
 def announce(bundle: Bundle, replaced: Bundle | None) -> None:
