@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError
 
 from models.catalogue import Catalogue
+from models.changes import Changes
 from models.config import CONFIGS, Config, NeighboursConfig, NetworkConfig, RetrieverName
 from models.errors import InputError
 from models.files import atomic_file
@@ -26,6 +27,7 @@ CONFIG, WEIGHTS, ENCODER = "config.json", "weights.safetensors", "encoder.onnx"
 ITEM_IDS, ITEMS, INDEX, POPULAR, METRICS = (
     "item_ids.json", "items.parquet", "index.faiss", "popular.npy", "metrics.json",
 )  # fmt: skip
+CHANGES = "changes.json"  # only where items were changed
 FILES: dict[RetrieverName, tuple[str, ...]] = {
     "multi-interest": (CONFIG, WEIGHTS, ENCODER, ITEM_IDS, ITEMS, INDEX, POPULAR, METRICS),
     "neighbours": (CONFIG, WEIGHTS, ITEM_IDS, ITEMS, POPULAR, METRICS),
@@ -65,6 +67,7 @@ class Bundle:
     rows: dict[str, int]  # item id → row
     catalogue: Catalogue
     popular: Popularity
+    changes: Changes  # of items, that the bundle was built with
 
     @property
     def version(self) -> str:
@@ -94,6 +97,7 @@ def load_bundle(path: Path) -> Bundle:
     for name in FILES[manifest.retriever]:
         if name not in manifest.files:
             raise InputError(f"{path / MANIFEST} does not list {name}; build the bundle again")
+    for name in (*FILES[manifest.retriever], *({CHANGES} & manifest.files.keys())):
         if not (path / name).is_file():
             raise InputError(f"{path / name} is missing; build the bundle again or serve another version")
         if sha256(path / name) != manifest.files[name]:
@@ -112,7 +116,8 @@ def load_bundle(path: Path) -> Bundle:
         raise InputError(f"{path / ITEM_IDS} holds {len(item_ids)} ids, where {CONFIG} says {config.num_items} items")
     rows = {item: row for row, item in enumerate(item_ids, start=1)}
     catalogue = Catalogue.load(path / ITEMS, item_ids, rows)
-    return Bundle(path, manifest, config, retriever, item_ids, rows, catalogue, popular)
+    changes = Changes.load(path / CHANGES) if CHANGES in manifest.files else Changes()
+    return Bundle(path, manifest, config, retriever, item_ids, rows, catalogue, popular, changes)
 
 
 def load_retriever(path: Path, config: Config, popular: Popularity) -> Retriever:

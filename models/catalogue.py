@@ -53,6 +53,10 @@ class Catalogue:
         """An item's row; 0 where the item is unknown."""
         return self._rows.get(item_id, PADDING)
 
+    def item_id(self, row: int) -> str:
+        """The id of a row's item."""
+        return self.item_ids[row - 1]
+
     def item(self, row: int) -> Item:
         """What is known of a row's item."""
         title, category, categories = self._table.row(row - 1)[1:]
@@ -79,11 +83,19 @@ class Catalogue:
         return mask
 
     @cached_property
+    def category_names(self) -> dict[str, int]:
+        """Every item's first category, numbered."""
+        return {name: number for number, name in enumerate(self._first_categories().drop_nulls().unique().sort())}
+
+    @cached_property
     def category_numbers(self) -> NDArray[np.int64]:
         """The number of each row's category, or of the first of its categories; −1 where it has none. (N + 1,)"""
+        numbers = self._first_categories().replace_strict(self.category_names, default=-1, return_dtype=pl.Int64)
+        return np.concatenate([[-1], numbers.to_numpy()])
+
+    def _first_categories(self) -> pl.Series:
         first = pl.coalesce("category", pl.col("categories").str.split("|").list.first())
-        numbers = self._table.select(first.cast(pl.Categorical).to_physical().cast(pl.Int64).fill_null(-1))
-        return np.concatenate([[-1], numbers.to_series().to_numpy()])
+        return self._table.select(first).to_series()
 
 
 def _split(categories: str | None) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors import safe_open
 
+from models.amendment import AmendedIndex, Overlay
 from models.config import NetworkConfig
 from models.encoder import Encoder, Explained, Vectors
 from models.errors import InputError
@@ -61,6 +62,12 @@ class MultiInterest(Retriever):
                 f"where config.json says {config.num_items} of {config.dim}"
             )
         return cls(Encoder(graph, item_vectors, config), index)
+
+    def amended(self, overlay: Overlay) -> MultiInterest:
+        """The same model over changed and new item vectors; what is offline has none of these."""
+        if not isinstance(self.encoder, Encoder):
+            raise TypeError("only a bundle's encoder can be amended")
+        return MultiInterest(self.encoder.amended(overlay), AmendedIndex(self.index, overlay))
 
     def encode(self, histories: Rows, steps: int | Sequence[int], explain: bool = False) -> Encoded:
         """See `Retriever.encode`; the queries are the interests after the steps asked for."""
