@@ -41,6 +41,10 @@ class LiveBundle:
             self.sequence = max(self.sequence, *(change.sequence for change in news))
             self.bundle = self._amended()
 
+    def knows(self, item_id: str) -> bool:
+        """Whether there is such an item, or was."""
+        return item_id in self._changes or bool(self.base.catalogue.row(item_id))
+
     def _known(self, item_id: str) -> int:
         return self._changes[item_id].sequence if item_id in self._changes else -1
 
@@ -71,12 +75,12 @@ def place(change: Change, bundle: Bundle) -> Vectors | None:
     """Where a change puts its item in a bundle's space (D,); None: where the bundle has it, or nowhere.
 
     A vector holds in the version that it was given for; elsewhere the items stand in that were near it. An item that
-    the bundle's data know stays where training put it, unless somebody placed it after these data were cut off.
+    training has placed stays there, unless somebody places it anew: after the bundle was built, or after its data.
     """
     index, catalogue = bundle.index, bundle.catalogue
     placed = bool(change.like) or change.vector is not None
-    is_trained = bool(catalogue.row(change.item_id))
-    if index is None or (is_trained and not (placed and change.sequence > 1e6 * bundle.manifest.data_cutoff)):
+    superseded = change.sequence <= min(bundle.changes.until, 1e6 * bundle.manifest.data_cutoff)
+    if index is None or (catalogue.row(change.item_id) and (not placed or superseded)):
         return None
     if change.vector is not None and change.version == bundle.version:
         return np.array(change.vector, np.float32)

@@ -1,143 +1,83 @@
-"""The request path: user → history → candidates, for a batch of users at once."""
+"""Questions → answers by one version of the model. No Redis, no HTTP, no event loop: this is the library.
+
+matcher = Matcher.load("artifacts")
+[answer] = matcher.match([Query(history=["item-1", "item-2"], n=10)])
+"""
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Sequence
-from concurrent.futures import Executor
+from pathlib import Path
+from typing import Self
 
-from redis.exceptions import RedisError
-
-from models.bundle import Bundle
+from models.bundle import CURRENT, Bundle, current, load_bundle
+from models.live import TOPIC_ITEMS, LiveBundle
 from models.merge import Candidates
-from models.retriever import Retriever, Source
-from service import metrics
+from models.retriever import Retriever
 from service.explanation import explain
-from service.history import HistoryStore
+from service.history import History
 from service.interests import read_interests
 from service.query import Match, Query
 from service.retrieval import Asked, retrieve
 from service.stopwatch import Stopwatch
 
 logger = logging.getLogger(__name__)
-TOPIC_ITEMS = 1000  # a topic's vector is the mean of its most popular items
 
 
 class Matcher:
-    """A bundle and a history store; match() is the service, with or without HTTP around it."""
+    """A bundle that answers; use one from one thread at a time."""
 
-    def __init__(self, bundle: Bundle, store: HistoryStore, executor: Executor) -> None:
-        self.bundle, self._store, self._executor = bundle, store, executor
+    def __init__(self, live: LiveBundle) -> None:
+        self.live = live
 
-    async def match(self, queries: Sequence[Query]) -> list[Match]:
-        """Answer a batch, in order. Users without a usable history get popular items, and so does everybody
-        whom an outage of Redis or a failure of the model hits: then `degraded` says which."""
-        bundle = self.bundle  # one version for the whole batch, whatever is reloaded meanwhile
-        watch = Stopwatch()
-        histories, outage = await self._histories(queries)
-        watch.lap("history")
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._executor, _answer, bundle, queries, histories, outage, watch)
+    @classmethod
+    def load(cls, path: Path | str) -> Self:
+        """Of a bundle's folder, or of what a folder of bundles serves; InputError where it is damaged."""
+        path = Path(path)
+        return cls(LiveBundle(load_bundle(current(path) if (path / CURRENT).exists() else path)))
 
-    async def _histories(self, queries: Sequence[Query]) -> tuple[list[list[str]], str | None]:
-        """What is stored of each user, then what came with the request; and why nothing could be read."""
-        users = [query.user_id for query in queries if query.user_id is not None]
-        stored: dict[str | None, list[str]] = {}
-        outage = None
-        if users:
-            try:
-                stored = dict(zip(users, await self._store.read(users), strict=True))
-            except RedisError as error:
-                logger.warning("no histories: %s", error)
-                outage = "history"
-        return [[*stored.get(query.user_id, ()), *query.history] for query in queries], outage
+    @property
+    def version(self) -> str:
+        """The version of the bundle."""
+        return self.live.base.version
 
+    def match(
+        self, queries: Sequence[Query], stored: Sequence[History] | None = None, watch: Stopwatch | None = None
+    ) -> list[Match]:
+        """Answer a batch, in order; `stored` is what each user did before.
 
-def _answer(
-    bundle: Bundle, queries: Sequence[Query], histories: list[list[str]], outage: str | None, watch: Stopwatch
-) -> list[Match]:
-    """The part of match() that computes; it runs in the executor."""
-    watch.restart()
-    asked = [_asked(bundle, query, history) for query, history in zip(queries, histories, strict=True)]
-    answers: dict[int, Match] = {}
-    personal = [number for number, one in enumerate(asked) if one.history or any(one.given)]
-    failed: str | None = None
-    if personal:
+        Users without a usable history get popular items, and so does everybody whom a failure of the model hits: then
+        `degraded` says so.
+        """
+        watch = watch or Stopwatch()
+        bundle = self.live.bundle  # one state of the items for the whole batch
+        asked = [_asked(bundle, *both) for both in zip(queries, stored or [History()] * len(queries), strict=True)]
+        personal = [number for number, one in enumerate(asked) if one.history or any(one.given)]
+        answers: dict[int, Match] = {}
         try:
-            answers = _matches(bundle, bundle.retriever, queries, asked, personal, watch)
+            answers = _answers(bundle, bundle.retriever, queries, asked, personal, watch)
         except Exception:
             logger.exception("the model failed; answering with popular items")
-            failed = "model"
-    others = [number for number in range(len(asked)) if number not in answers]
-    if others:
-        answers |= _matches(bundle, bundle.popular, queries, asked, others, watch)
-    matches = []
-    for number, query in enumerate(queries):
-        reason = (outage if query.user_id is not None else None) or (failed if number in personal else None)
-        matches.append(answers[number]._replace(degraded=reason))
-        metrics.count_match(answers[number].source, reason)
-    metrics.observe_batch(watch.seconds, [len(history) for history in histories])
-    return matches
+        others = [number for number in range(len(asked)) if number not in answers]
+        popular = _answers(bundle, bundle.popular, queries, asked, others, watch)
+        for number in popular.keys() & set(personal):
+            popular[number] = popular[number]._replace(degraded="model")
+        return [answers[number] if number in answers else popular[number] for number in range(len(asked))]
 
 
-def _matches(
-    bundle: Bundle,
-    retriever: Retriever,
-    queries: Sequence[Query],
-    asked: Sequence[Asked],
-    numbers: list[int],
-    watch: Stopwatch,
-) -> dict[int, Match]:
-    """Answers to some of the queries by one retriever, by number."""
-    chosen = [asked[number] for number in numbers]
-    interests = read_interests(retriever, bundle.index, chosen)
-    watch.lap("encode")
-    found = retrieve(retriever, bundle.catalogue, bundle.index, chosen, interests, watch.lap)
-    if interests.encoded.shift is not None:
-        metrics.observe_shifts(interests.encoded.shift.mean(axis=1).tolist())
-    answers = {
-        number: _match(bundle, retriever.source, one, candidates, watch.seconds)
-        for number, one, candidates in zip(numbers, chosen, found, strict=True)
-    }
-    explained = [place for place, one in enumerate(chosen) if one.explain]
-    if explained and retriever.source != "popular":
-        given = [[*queries[numbers[place]].topic, *queries[numbers[place]].like] for place in explained]
-        explanations = explain(retriever, bundle.catalogue, interests.of(explained), given)
-        for place, explanation in zip(explained, explanations, strict=True):
-            answers[numbers[place]] = answers[numbers[place]]._replace(explanation=explanation)
-    return answers
-
-
-def _match(bundle: Bundle, source: Source, one: Asked, candidates: Candidates, stages: dict[str, float]) -> Match:
-    rows = candidates.rows[0].tolist()
-    return Match(
-        version=bundle.version,
-        source=source,
-        degraded=None,
-        item_ids=[bundle.item_ids[row - 1] for row in rows],
-        scores=candidates.scores[0].tolist(),
-        interests=candidates.interests[0].tolist() if source == "dmi" else None,
-        stages=stages,
-        items=[bundle.catalogue.item(row) for row in rows] if one.explain else None,
-        explanation=[] if one.explain else None,
-    )
-
-
-def _asked(bundle: Bundle, query: Query, history: list[str]) -> Asked:
+def _asked(bundle: Bundle, query: Query, stored: History) -> Asked:
     """The query in the bundle's own rows; what the bundle does not know is left out."""
     catalogue = bundle.catalogue
-    rows = [row for item in history if (row := catalogue.row(item))]
-    excluded = {row for item in query.exclude if (row := catalogue.row(item))}
-    if query.exclude_seen:
-        excluded.update(rows)
+    rows = [row for item in (*stored.read, *query.history) if (row := catalogue.row(item))]
+    unwanted = [*query.exclude, *stored.refused, *((*stored.seen, *query.history) if query.exclude_seen else ())]
     given: list[tuple[int, ...]] = []
     if bundle.index is not None:
         given += [tuple(catalogue.rows_of([topic])[:TOPIC_ITEMS].tolist()) for topic in query.topic]
         given += [(row,) if (row := catalogue.row(item)) else () for item in query.like]
     return Asked(
         history=rows,
-        excluded=sorted(excluded),
+        excluded=sorted({row for item in unwanted if (row := catalogue.row(item))}),
         n=query.n,
         # A reload may have brought a model of fewer steps than the caller was told of.
         steps=bundle.config.steps if query.steps is None else min(query.steps, bundle.config.steps),
@@ -148,4 +88,47 @@ def _asked(bundle: Bundle, query: Query, history: list[str]) -> Asked:
         diversity=query.diversity,
         diversify=query.diversify,
         explain=query.explain,
+    )
+
+
+def _answers(
+    bundle: Bundle,
+    retriever: Retriever,
+    queries: Sequence[Query],
+    asked: Sequence[Asked],
+    numbers: list[int],
+    watch: Stopwatch,
+) -> dict[int, Match]:
+    """Answers to some of the queries by one retriever, by number."""
+    if not numbers:
+        return {}
+    chosen = [asked[number] for number in numbers]
+    interests = read_interests(retriever, bundle.index, chosen)
+    watch.lap("encode")
+    found = retrieve(retriever, bundle.catalogue, bundle.index, chosen, interests, watch.lap)
+    answers = [_match(bundle, retriever, *both, watch) for both in zip(chosen, found, strict=True)]
+    if interests.encoded.shift is not None:
+        shifts = interests.encoded.shift.mean(axis=1).tolist()
+        answers = [answer._replace(shift=shift) for answer, shift in zip(answers, shifts, strict=True)]
+    explained = [place for place, one in enumerate(chosen) if one.explain and retriever.source != "popular"]
+    if explained:
+        given = [[*queries[numbers[place]].topic, *queries[numbers[place]].like] for place in explained]
+        explanations = explain(retriever, bundle.catalogue, interests.of(explained), given)
+        for place, explanation in zip(explained, explanations, strict=True):
+            answers[place] = answers[place]._replace(explanation=explanation)
+    return dict(zip(numbers, answers, strict=True))
+
+
+def _match(bundle: Bundle, retriever: Retriever, one: Asked, candidates: Candidates, watch: Stopwatch) -> Match:
+    rows = candidates.rows[0].tolist()
+    return Match(
+        version=bundle.version,
+        source=retriever.source,
+        degraded=None,
+        item_ids=[bundle.catalogue.item_id(row) for row in rows],
+        scores=candidates.scores[0].tolist(),
+        interests=candidates.interests[0].tolist() if retriever.source == "dmi" else None,
+        stages=watch.seconds,
+        items=[bundle.catalogue.item(row) for row in rows] if one.explain else None,
+        explanation=[] if one.explain else None,
     )

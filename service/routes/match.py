@@ -73,8 +73,8 @@ def _listed(field: str, text: str, most: int) -> list[str]:
 
 
 def _checked(query: Asking, parts: Parts) -> Asking:
-    """The query, where the served model can answer it; Problem where not."""
-    bundle = parts.matcher.bundle
+    """The query, where the version that answers this user can; Problem where not."""
+    bundle = parts.service.lineup.of(query.user_id).live.bundle
     if query.steps is not None and query.steps > bundle.config.steps:
         raise Problem(422, f"steps: the served model has 0 to {bundle.config.steps} refinement steps")
     if bundle.index is None:

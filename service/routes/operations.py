@@ -11,7 +11,7 @@ from redis.exceptions import RedisError
 from models.errors import InputError
 from service import metrics
 from service.errors import Problem
-from service.parts import PROBLEM, Administered, Served, json_response
+from service.parts import ADMIN, PROBLEM, Administered, Served, json_response
 from service.schemas.operations import Version
 
 router = APIRouter()
@@ -38,7 +38,8 @@ async def readyz(parts: Served) -> Response:
 @router.get("/version", response_model=Version)
 async def running_version(parts: Served) -> Response:
     """What is running."""
-    bundle = parts.matcher.bundle
+    lineup = parts.service.lineup
+    bundle, experiment = lineup.promoted.live.bundle, lineup.plan.experiment
     return json_response(
         {
             "service": version("dmi-match"),
@@ -46,9 +47,10 @@ async def running_version(parts: Served) -> Response:
             "model": bundle.manifest.model,
             "steps": bundle.config.steps,
             "num_interests": bundle.config.num_interests,
-            "num_items": bundle.config.num_items,
+            "num_items": len(bundle.catalogue),
             "data_cutoff": bundle.manifest.data_cutoff,
             "git_revision": bundle.manifest.git_revision,
+            "experiment": None if experiment is None else experiment.model_dump(),
         }
     )
 
@@ -59,11 +61,11 @@ def exposition() -> Response:
     return Response(metrics.exposition(), media_type=CONTENT_TYPE_LATEST)
 
 
-@router.post("/admin/reload", responses={401: PROBLEM, 403: PROBLEM, 404: PROBLEM, 409: PROBLEM})
+@router.post("/admin/reload", responses=ADMIN)
 async def reload(parts: Administered) -> Response:
-    """Serve the version that ARTIFACTS/current names; on any error the old one stays."""
+    """Serve what ARTIFACTS/current and ARTIFACTS/experiment.json say; on any error the old versions stay."""
     try:
         reloaded = await parts.reloader.reload()
     except (InputError, OSError) as error:
-        raise Problem(409, f"still serving {parts.matcher.bundle.version}: {error}") from error
-    return json_response({"version": parts.matcher.bundle.version, "reloaded": reloaded})
+        raise Problem(409, f"still serving {parts.service.lineup.promoted.version}: {error}") from error
+    return json_response({"version": parts.service.lineup.promoted.version, "reloaded": reloaded})

@@ -20,7 +20,8 @@ class Event(BaseModel):
     user_id: Id
     item_id: Id
     timestamp: Seconds | None = Field(None, description="seconds since 1970, or ISO 8601 text (UTC unless it says)")
-    event_id: Id | None = None
+    event_id: Id | None = Field(None, description="an id that this user's events had before changes nothing")
+    kind: Id | None = Field(None, description="view, cart, purchase, …: what it counts, DMI_EVENT_WEIGHTS says")
 
 
 class Events(BaseModel):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 
 class Version(BaseModel):
@@ -13,6 +13,7 @@ class Version(BaseModel):
     model: str
     steps: int
     num_interests: int
-    num_items: int
+    num_items: int = Field(description="with new items; deleted ones count, too")
     data_cutoff: float
     git_revision: str | None
+    experiment: dict[str, str | float | bool] | None = Field(description="as ARTIFACTS/experiment.json has it")
