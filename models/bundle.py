@@ -116,8 +116,12 @@ def load_bundle(path: Path) -> Bundle:
         raise InputError(f"{path / ITEM_IDS} holds {len(item_ids)} ids, where {CONFIG} says {config.num_items} items")
     rows = {item: row for row, item in enumerate(item_ids, start=1)}
     catalogue = Catalogue.load(path / ITEMS, item_ids, rows)
-    changes = Changes.load(path / CHANGES) if CHANGES in manifest.files else Changes()
-    return Bundle(path, manifest, config, retriever, item_ids, rows, catalogue, popular, changes)
+    return Bundle(path, manifest, config, retriever, item_ids, rows, catalogue, popular, load_changes(path))
+
+
+def load_changes(path: Path) -> Changes:
+    """The changes of items that a bundle was built with; InputError where there is no bundle."""
+    return Changes.load(path / CHANGES) if CHANGES in read_manifest(path).files else Changes()
 
 
 def load_retriever(path: Path, config: Config, popular: Popularity) -> Retriever:
