@@ -15,13 +15,13 @@ OPEN = frozenset({"/livez", "/readyz", "/metrics"})
 ADMINISTERED = ("/admin/", "/items/")  # these ask for the admin token instead
 
 
-def require_token(headers: Headers, tokens: Iterable[SecretStr], name: str) -> None:
+def require_token(headers: Headers, tokens: Iterable[SecretStr], variable: str, name: str) -> None:
     """Raise the Problem with a request that does not bear one of the tokens: 401 without any, 403 with another."""
     scheme, _, given = headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not given:
-        raise Problem(401, f"give Authorization: Bearer <{name}>", {"WWW-Authenticate": "Bearer"})
+        raise Problem(401, f"give Authorization: Bearer <{variable}>", {"WWW-Authenticate": "Bearer"})
     if not any(hmac.compare_digest(given.encode(), token.get_secret_value().encode()) for token in tokens):
-        raise Problem(403, f"this token is none of {name}")
+        raise Problem(403, f"this token is not {name}")
 
 
 class ApiKeys:
@@ -33,7 +33,7 @@ class ApiKeys:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and self._keys and not self._is_exempt(scope["path"]):
             try:
-                require_token(Headers(scope=scope), self._keys, "DMI_API_KEYS")
+                require_token(Headers(scope=scope), self._keys, "one of DMI_API_KEYS", "an API key")
             except Problem as problem:
                 await problem.response()(scope, receive, send)
                 return

@@ -22,6 +22,7 @@ from service.query import Match, Query
 from service.retrieval import Asked, retrieve
 from service.stopwatch import Stopwatch
 
+__all__ = ["Matcher", "Query"]
 logger = logging.getLogger(__name__)
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Annotated, Any, NamedTuple
 
 import orjson
-from fastapi import Depends, Request, Response
+from fastapi import Depends, Request, Response, Security
+from fastapi.security import HTTPBearer
 
 from service.batcher import Batcher
-from service.errors import MEDIA_TYPE, Problem
+from service.errors import Problem
 from service.guard import require_token
 from service.match_service import MatchService
-from service.schemas.fields import ProblemBody
 from service.serving import Reloader
 from service.settings import Settings
 from service.store import Store
@@ -36,15 +36,16 @@ def _admin(request: Request) -> Parts:
     parts = _parts(request)
     if parts.settings.admin_token is None:
         raise Problem(404, "admin and item routes are off; set DMI_ADMIN_TOKEN to turn them on")
-    require_token(request.headers, [parts.settings.admin_token], "DMI_ADMIN_TOKEN")
+    require_token(request.headers, [parts.settings.admin_token], "DMI_ADMIN_TOKEN", "the admin token")
     return parts
 
 
 Served = Annotated[Parts, Depends(_parts)]
 Administered = Annotated[Parts, Depends(_admin)]
-PROBLEM: dict[str, Any] = {"model": ProblemBody, "content": {MEDIA_TYPE: {}}}
-ADMIN: dict[int | str, dict[str, Any]] = {401: PROBLEM, 403: PROBLEM, 404: PROBLEM, 409: PROBLEM, 429: PROBLEM}
 RETRY = {"Retry-After": "1"}
+# Both are said here for the schema's sake: the guard and _admin look at the header.
+API_KEY = Security(HTTPBearer(scheme_name="ApiKey", description="one of DMI_API_KEYS, where set", auto_error=False))
+ADMIN_TOKEN = Security(HTTPBearer(scheme_name="AdminToken", description="DMI_ADMIN_TOKEN", auto_error=False))
 
 
 def json_response(body: dict[str, Any], status: int = 200, headers: dict[str, str] | None = None) -> Response:

@@ -28,7 +28,7 @@ def _keys(value: object) -> object:
 class Settings(BaseSettings):
     """One field, one variable: `artifacts` is DMI_ARTIFACTS."""
 
-    model_config = SettingsConfigDict(env_prefix="DMI_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="DMI_", env_ignore_empty=True, frozen=True)
 
     artifacts: Path = Field(Path("artifacts"), description="folder of bundles; its file `current` names the served one")
     redis: str = Field("redis://localhost:6379/0", description="URL of the Redis that holds the histories")

@@ -6,20 +6,15 @@ from fastapi import APIRouter, Response
 from redis.exceptions import RedisError
 
 from service import metrics
-from service.errors import Problem
+from service.errors import Problem, problems
 from service.history import Behaviour
-from service.parts import PROBLEM, RETRY, Served, json_response
+from service.parts import API_KEY, RETRY, Served, json_response
 from service.schemas.events import Events, EventsAnswer
 
-router = APIRouter()
+router = APIRouter(tags=["users"], dependencies=[API_KEY])
 
 
-@router.post(
-    "/events",
-    status_code=202,
-    response_model=EventsAnswer,
-    responses={413: PROBLEM, 422: PROBLEM, 429: PROBLEM, 503: PROBLEM},
-)
+@router.post("/events", status_code=202, response_model=EventsAnswer, responses=problems(401, 403, 413, 422, 429, 503))
 async def events(received: Events, parts: Served) -> Response:
     """Store behaviour; the user's next answer is made with it."""
     for number, event in enumerate(received.events):

@@ -10,20 +10,20 @@ from redis.exceptions import RedisError
 from models.bundle import Bundle
 from models.changes import Change
 from models.live import LiveBundle, place
-from service.errors import Problem
+from service.errors import Problem, problems
 from service.items import MOST, TooManyChangesError
-from service.parts import ADMIN, PROBLEM, RETRY, Administered, Parts, json_response
+from service.parts import ADMIN_TOKEN, RETRY, Administered, Parts, json_response
 from service.schemas.fields import Id
 from service.schemas.items import ItemAnswer, ItemChange
 
-router = APIRouter()
+router = APIRouter(tags=["items"], dependencies=[ADMIN_TOKEN])
 NEAR = 10
-RESPONSES = {**ADMIN, 422: PROBLEM, 503: PROBLEM}
+RESPONSES = problems(401, 403, 404, 409, 413, 422, 429, 503)
 UNREACHABLE = "the item store cannot be reached; nothing has changed"
 ItemId = Annotated[Id, Path()]
 
 
-@router.put("/items/{item_id:path}", response_model=ItemAnswer, responses={**RESPONSES, 413: PROBLEM})
+@router.put("/items/{item_id:path}", response_model=ItemAnswer, responses=RESPONSES)
 async def put_item(item_id: ItemId, wanted: ItemChange, parts: Administered) -> Response:
     """Add an item, or change one: its names, and its place among the others."""
     live = await _current(parts)

@@ -11,8 +11,8 @@ from fastapi import APIRouter, Query, Response
 from pydantic import ValidationError
 
 from models.catalogue import Item
-from service.errors import Problem, validation_problem
-from service.parts import PROBLEM, Parts, Served, json_response
+from service.errors import Problem, problems, validation_problem
+from service.parts import API_KEY, Parts, Served, json_response
 from service.query import ExplainedInterest, Match
 from service.query import Query as Asking
 from service.schemas.match import (
@@ -25,11 +25,10 @@ from service.schemas.match import (
     MatchRequests,
 )
 
-router = APIRouter()
-ANSWERS: dict[int | str, dict[str, Any]] = {422: PROBLEM, 429: PROBLEM}
+router = APIRouter(tags=["match"], dependencies=[API_KEY])
 
 
-@router.get("/match", response_model=MatchAnswer, response_model_exclude_unset=True, responses=ANSWERS)
+@router.get("/match", response_model=MatchAnswer, responses=problems(401, 403, 422, 429))
 async def match(asked: Annotated[MatchQuery, Query()], parts: Served) -> Response:
     """Candidates for one stored user."""
     lists = {
@@ -41,7 +40,7 @@ async def match(asked: Annotated[MatchQuery, Query()], parts: Served) -> Respons
     return json_response(_answer(asked.user_id, found), headers=_headers(found))
 
 
-@router.post("/match", response_model=MatchAnswers, responses={**ANSWERS, 413: PROBLEM})
+@router.post("/match", response_model=MatchAnswers, responses=problems(401, 403, 413, 422, 429))
 async def match_many(asked: MatchRequests, parts: Served) -> Response:
     """Candidates for up to 256 users or histories; each request is answered, or refused, on its own."""
     results = await asyncio.gather(*(_result(one, parts) for one in asked.requests))

@@ -7,23 +7,24 @@ from importlib.metadata import version
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 from redis.exceptions import RedisError
+from starlette.responses import PlainTextResponse
 
 from models.errors import InputError
 from service import metrics
-from service.errors import Problem
-from service.parts import ADMIN, PROBLEM, Administered, Served, json_response
-from service.schemas.operations import Version
+from service.errors import Problem, problems
+from service.parts import ADMIN_TOKEN, API_KEY, Administered, Served, json_response
+from service.schemas.operations import Health, Reloaded, Version
 
-router = APIRouter()
+router = APIRouter(tags=["operations"])
 
 
-@router.get("/livez")
+@router.get("/livez", response_model=Health, response_model_exclude_none=True)
 async def livez() -> Response:
     """The process answers."""
     return json_response({"status": "alive"})
 
 
-@router.get("/readyz", responses={503: PROBLEM})
+@router.get("/readyz", response_model=Health, responses=problems(503))
 async def readyz(parts: Served) -> Response:
     """The model answers. Redis being away does not count: answers are degraded then, not missing."""
     if not parts.batcher.alive:
@@ -35,7 +36,7 @@ async def readyz(parts: Served) -> Response:
     return json_response({"status": "ready", "redis": "reachable"})
 
 
-@router.get("/version", response_model=Version)
+@router.get("/version", response_model=Version, dependencies=[API_KEY], responses=problems(401, 403))
 async def running_version(parts: Served) -> Response:
     """What is running."""
     lineup = parts.service.lineup
@@ -55,13 +56,18 @@ async def running_version(parts: Served) -> Response:
     )
 
 
-@router.get("/metrics")
+@router.get("/metrics", response_class=PlainTextResponse)
 def exposition() -> Response:
     """Prometheus metrics of all workers."""
     return Response(metrics.exposition(), media_type=CONTENT_TYPE_LATEST)
 
 
-@router.post("/admin/reload", responses=ADMIN)
+@router.post(
+    "/admin/reload",
+    response_model=Reloaded,
+    dependencies=[ADMIN_TOKEN],
+    responses=problems(401, 403, 404, 409, 429),
+)
 async def reload(parts: Administered) -> Response:
     """Serve what ARTIFACTS/current and ARTIFACTS/experiment.json say; on any error the old versions stay."""
     try:

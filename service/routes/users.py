@@ -7,14 +7,14 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Response
 from redis.exceptions import RedisError
 
-from service.errors import Problem
-from service.parts import PROBLEM, RETRY, Served
+from service.errors import Problem, problems
+from service.parts import API_KEY, RETRY, Served
 from service.schemas.fields import Id
 
-router = APIRouter()
+router = APIRouter(tags=["users"], dependencies=[API_KEY])
 
 
-@router.delete("/users/{user_id:path}", status_code=204, responses={422: PROBLEM, 429: PROBLEM, 503: PROBLEM})
+@router.delete("/users/{user_id:path}", status_code=204, responses=problems(401, 403, 422, 429, 503))
 async def forget(user_id: Annotated[Id, Path()], parts: Served) -> Response:
     """Forget a user: history and event ids. It answers 204 whether or not there was anything."""
     try:

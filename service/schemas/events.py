@@ -27,13 +27,32 @@ class Event(BaseModel):
 class Events(BaseModel):
     """POST /events."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "events": [
+                        {
+                            "user_id": "user-0000",
+                            "item_id": "yoga-01",
+                            "timestamp": "2026-11-24T10:00:00Z",
+                            "event_id": "e-1",
+                            "kind": "view",
+                        }
+                    ]
+                }
+            ]
+        },
+    )
 
     events: Annotated[list[Event], MinLen(1), MaxLen(MAX_EVENTS)]
 
 
 class EventsAnswer(BaseModel):
     """Events stored, events seen before, and how many of all are of items that the served model does not know."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"accepted": 1, "duplicates": 0, "unknown_items": 0}]})
 
     accepted: int
     duplicates: int

@@ -19,7 +19,9 @@ MAX_VALUE = 1e6
 class ItemChange(BaseModel):
     """What is to be known of an item. What is left out is as the bundle has it, whatever an earlier PUT said."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"title": "Cork Mat", "category": "Yoga", "like": ["yoga-01"]}]}
+    )
 
     title: Annotated[str, MaxLen(MAX_TITLE)] | None = None
     category: Id | None = None
@@ -40,6 +42,21 @@ class ItemChange(BaseModel):
 
 class ItemAnswer(BaseModel):
     """The item as it is now."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "item_id": "cork-mat",
+                    "version": "20261124-054020-84f27809",
+                    "title": "Cork Mat",
+                    "category": "Yoga",
+                    "categories": [],
+                    "near": ["yoga-01", "yoga-02"],
+                }
+            ]
+        }
+    )
 
     item_id: str
     version: str

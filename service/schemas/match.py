@@ -67,6 +67,13 @@ class MatchQuery(Controls):
 class MatchRequest(Controls):
     """One request of POST /match: a stored user, a history of item ids (oldest first), or both in this order."""
 
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [{"user_id": "user-0000", "history": ["yoga-01"], "n": 10, "exclude": ["yoga-02"]}]
+        },
+    )
+
     user_id: Id | None = None
     history: Annotated[list[Id], MaxLen(MAX_HISTORY)] | None = None
     exclude: Annotated[list[Id], MaxLen(MAX_EXCLUDE)] = Field(default_factory=list)
@@ -82,7 +89,19 @@ class MatchRequest(Controls):
 class MatchRequests(BaseModel):
     """POST /match: up to 256 requests, each checked on its own."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "requests": [
+                        {"user_id": "user-0000", "n": 10},
+                        {"history": ["yoga-01", "espresso-03"], "category": ["Yoga"]},
+                    ]
+                }
+            ]
+        },
+    )
 
     # What is no MatchRequest stays as it came: its problem is the answer in its place.
     requests: Annotated[
@@ -132,6 +151,20 @@ class Interest(BaseModel):
 class MatchAnswer(BaseModel):
     """Candidates, best first, distinct."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "user_id": "user-0000",
+                    "version": "20261124-054020-84f27809",
+                    "source": "dmi",
+                    "degraded": None,
+                    "candidates": [{"item_id": "espresso-01", "score": 2.56, "interest": 0}],
+                }
+            ]
+        }
+    )
+
     user_id: str | None
     version: str
     source: Literal["dmi", "popular"]
@@ -142,5 +175,29 @@ class MatchAnswer(BaseModel):
 
 class MatchAnswers(BaseModel):
     """POST /match: an answer or a problem for each request, in order."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "results": [
+                        {
+                            "user_id": None,
+                            "version": "20261124-054020-84f27809",
+                            "source": "dmi",
+                            "degraded": None,
+                            "candidates": [{"item_id": "yoga-02", "score": 3.01, "interest": 1}],
+                        },
+                        {
+                            "type": "about:blank",
+                            "title": "Unprocessable Entity",
+                            "status": 422,
+                            "detail": "n: Input should be greater than or equal to 1",
+                        },
+                    ]
+                }
+            ]
+        }
+    )
 
     results: list[MatchAnswer | ProblemBody]
