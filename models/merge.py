@@ -79,14 +79,16 @@ def interleave(hits: Hits, n: int, weights: Scores, excluded: Rows | None = None
     ≥ 0; an item's score is that of the interest whose turn brought it, so scores need not fall. n + X hits suffice.
     """
     hits = without(hits, excluded)
-    lines = len(hits.rows)
+    lines, _, count = hits.rows.shape
     turns = [_turns(line, weight, n) for line, weight in zip(hits.rows.tolist(), weights.tolist(), strict=True)]
     order = np.array([line + [-1] * (n - len(line)) for line in turns], np.int64).reshape(lines, n)
-    present = order >= 0
+    beside = ((0, 0), (0, 1))  # what −1 finds is padding
+    rows = np.pad(hits.rows.reshape(lines, -1), beside)
+    scores = np.pad(hits.scores.reshape(lines, -1), beside)
     return Candidates(
-        np.where(present, np.take_along_axis(hits.rows.reshape(lines, -1), order, axis=1), PADDING),
-        np.where(present, np.take_along_axis(hits.scores.reshape(lines, -1), order, axis=1), 0),
-        np.where(present, order // max(hits.rows.shape[2], 1), 0),
+        np.take_along_axis(rows, order, axis=1),
+        np.take_along_axis(scores, order, axis=1),
+        np.maximum(order, 0) // max(count, 1),
     )
 
 

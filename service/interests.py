@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from models.index import ItemIndex
 from models.merge import Hits, Scores
+from models.multi_interest import MultiInterest
 from models.retriever import Encoded, Retriever
 from models.sequences import PADDING, Rows, pad
 
@@ -48,7 +49,7 @@ class Interests(NamedTuple):
         return hits._replace(rows=np.where(self.present[:, :, None], hits.rows, PADDING))
 
 
-def read_interests(retriever: Retriever, index: ItemIndex | None, asked: Sequence[Asked]) -> Interests:
+def read_interests(retriever: Retriever, asked: Sequence[Asked]) -> Interests:
     """Read everybody's history, and add what they gave; interest numbers K, K + 1, … are the given ones, in order."""
     weighed = any(one.explain or one.merge == "interleaved" for one in asked)
     histories = np.stack([pad(one.history or STAND_IN, retriever.max_len) for one in asked])  # (B, L)
@@ -58,8 +59,8 @@ def read_interests(retriever: Retriever, index: ItemIndex | None, asked: Sequenc
     weights = np.full(present.shape, 1 / num_interests, np.float32)
     if encoded.weights is not None and encoded.kept is not None:
         weights = _shares(encoded.weights * encoded.kept)
-    if index is not None and any(one.given for one in asked):
-        given, there = _given(index, asked, np.linalg.norm(queries, axis=2).mean(axis=1))
+    if isinstance(retriever, MultiInterest) and any(one.given for one in asked):
+        given, there = _given(retriever.index, asked, np.linalg.norm(queries, axis=2).mean(axis=1))
         queries = np.concatenate([queries, given], axis=1)
         present = np.concatenate([present, there], axis=1)
         weights = np.concatenate([weights, np.full(there.shape, 1 / num_interests, np.float32)], axis=1)

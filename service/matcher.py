@@ -104,7 +104,7 @@ def _answers(
     if not numbers:
         return {}
     chosen = [asked[number] for number in numbers]
-    interests = read_interests(retriever, bundle.index, chosen)
+    interests = read_interests(retriever, chosen)
     watch.lap("encode")
     found = retrieve(retriever, bundle.catalogue, bundle.index, chosen, interests, watch.lap)
     answers = [_match(bundle, retriever, *both, watch) for both in zip(chosen, found, strict=True)]
