@@ -6,7 +6,7 @@ new items follow the bundle's own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
@@ -89,6 +89,10 @@ class AmendedCatalogue(Catalogue):
     def row(self, item_id: str) -> int:
         """See `Catalogue.row`; a deleted item keeps its row: it may still be in somebody's history."""
         return self._base.row(item_id) or self._added.get(item_id, PADDING)
+
+    def rows(self, item_ids: Iterable[str]) -> list[int]:
+        """See `Catalogue.rows`."""
+        return [row for item in item_ids if (row := self.row(item))]
 
     def item_id(self, row: int) -> str:
         """See `Catalogue.item_id`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -52,6 +52,11 @@ class Catalogue:
     def row(self, item_id: str) -> int:
         """An item's row; 0 where the item is unknown."""
         return self._rows.get(item_id, PADDING)
+
+    def rows(self, item_ids: Iterable[str]) -> list[int]:
+        """The rows of items, in order; unknown ones are left out."""
+        row_of = self._rows.get
+        return [row for item in item_ids if (row := row_of(item))]
 
     def item_id(self, row: int) -> str:
         """The id of a row's item."""

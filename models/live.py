@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,9 +9,8 @@ import numpy as np
 from models.amendment import AmendedCatalogue, Overlay, Vectors
 from models.bundle import Bundle
 from models.catalogue import Item
-from models.changes import Change
+from models.changes import Change, Changes
 from models.multi_interest import MultiInterest
-from models.sequences import Rows
 
 TOPIC_ITEMS = 1000  # a category's place is the mean of its most popular items
 
@@ -23,22 +21,22 @@ class LiveBundle:
     def __init__(self, base: Bundle) -> None:
         """Begins with the changes that the bundle was built with."""
         self.base = self.bundle = base
-        self.sequence = base.changes.until  # of the last change known
+        self.sequence = 0  # all changes until this one are known
         self._changes: dict[str, Change] = {}
         self._vectors: dict[str, Vectors] = {}
-        self.apply(base.changes.changes)
+        self.apply(base.changes)
 
-    def apply(self, changes: Iterable[Change]) -> None:
+    def apply(self, changes: Changes) -> None:
         """Take over changes, in any order and more than once; the last one on an item counts."""
-        news = [change for change in changes if change.sequence > self._known(change.item_id)]
+        news = [change for change in changes.changes if change.sequence > self._known(change.item_id)]
         for change in news:
             self._changes[change.item_id] = change
             self._vectors.pop(change.item_id, None)
             vector = None if change.deleted else place(change, self.base)
             if vector is not None:
                 self._vectors[change.item_id] = vector
+        self.sequence = max(self.sequence, changes.until)
         if news:
-            self.sequence = max(self.sequence, *(change.sequence for change in news))
             self.bundle = self._amended()
 
     def knows(self, item_id: str) -> bool:
@@ -86,17 +84,13 @@ def place(change: Change, bundle: Bundle) -> Vectors | None:
         return np.array(change.vector, np.float32)
     topics = [name for name in (change.category, *(change.categories or ())) if name]
     for rows in (
-        _rows(bundle, change.like),
-        catalogue.rows_of(topics)[:TOPIC_ITEMS] if not placed else _rows(bundle, ()),
-        _rows(bundle, change.near),
+        catalogue.rows(change.like),
+        [] if placed else catalogue.rows_of(topics)[:TOPIC_ITEMS],
+        catalogue.rows(change.near),
     ):
         if len(rows):
-            return index.centroid(rows)
+            return index.centroid(np.asarray(rows, np.int32))
     return None
-
-
-def _rows(bundle: Bundle, item_ids: Sequence[str]) -> Rows:
-    return np.array([row for item in item_ids if (row := bundle.catalogue.row(item))], np.int32)
 
 
 def _item(change: Change, known: Item) -> Item:

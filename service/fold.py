@@ -25,10 +25,9 @@ async def read_changes(redis: str) -> Changes:
     """All changes in Redis."""
     store = Store.connect(redis, Settings(), TIMEOUT)
     try:
-        changes = await store.items.since(0)
+        return (await store.read([], 0)).changes
     finally:
         await store.close()
-    return Changes(until=max((change.sequence for change in changes), default=0), changes=tuple(changes))
 
 
 async def drop_changes(redis: str, held: Changes) -> None:

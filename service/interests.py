@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +13,7 @@ from models.merge import Hits, Scores
 from models.multi_interest import MultiInterest
 from models.retriever import Encoded, Retriever
 from models.sequences import PADDING, Rows, pad
-
-if TYPE_CHECKING:
-    from service.retrieval import Asked
+from service.asked import Asked
 
 STAND_IN = [1]  # encoders read no empty line; what they make of this one is not used
 

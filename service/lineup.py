@@ -8,7 +8,6 @@ experiment.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
@@ -16,7 +15,7 @@ from annotated_types import Ge, Le
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from models.bundle import current
-from models.changes import Change
+from models.changes import Changes
 from models.errors import InputError
 from service.matcher import Matcher
 
@@ -89,9 +88,8 @@ class Lineup:
         """The last change of items that all versions have."""
         return min(matcher.live.sequence for matcher in self.matchers)
 
-    def apply(self, changes: Iterable[Change]) -> None:
+    def apply(self, changes: Changes) -> None:
         """Let all versions take over changes of items."""
-        changes = list(changes)
         for matcher in self.matchers:
             matcher.live.apply(changes)
 

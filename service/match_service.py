@@ -11,7 +11,7 @@ from concurrent.futures import Executor
 
 from redis.exceptions import RedisError
 
-from models.changes import Change
+from models.changes import Changes
 from service import metrics
 from service.history import History
 from service.lineup import Lineup
@@ -43,7 +43,8 @@ class MatchService:
                 match._replace(degraded="history") if query.user_id is not None else match
                 for match, query in zip(matches, queries, strict=True)
             ]
-        metrics.observe_batch(matches, [len(history.read) for history in histories], watch.seconds)
+        lengths = [len(one.read) + len(query.history) for one, query in zip(histories, queries, strict=True)]
+        metrics.observe_batch(matches, lengths, watch.seconds)
         if lineup.shadow is not None and (self._shadowing is None or self._shadowing.done()):
             # One batch at a time: shadows must not queue up before those who wait for an answer.
             compare = (lineup.shadow, queries, histories, matches)
@@ -53,35 +54,36 @@ class MatchService:
     async def refresh(self) -> Lineup:
         """Take over the changes of items until now; RedisError where they cannot be read."""
         lineup = self.lineup
-        changes = (await self._store.read([], lineup.since)).changes
-        await asyncio.get_running_loop().run_in_executor(self._executor, lineup.apply, changes)
+        await self._catch_up(lineup)
         return lineup
 
     async def adopt(self, lineup: Lineup) -> None:
         """Answer by another lineup from the next batch on; it takes over the changes of items before."""
         try:
-            changes = await self._store.items.since(lineup.since)
+            await self._catch_up(lineup)
         except RedisError as error:
             logger.warning("no changes of items: %s", error)  # a later batch reads them
-        else:
-            await asyncio.get_running_loop().run_in_executor(self._executor, lineup.apply, changes)
         self.lineup = lineup
 
-    async def _read(self, queries: Sequence[Query], lineup: Lineup) -> tuple[list[History], list[Change], bool]:
+    async def _catch_up(self, lineup: Lineup) -> None:
+        changes = (await self._store.read([], lineup.since)).changes
+        await asyncio.get_running_loop().run_in_executor(self._executor, lineup.apply, changes)
+
+    async def _read(self, queries: Sequence[Query], lineup: Lineup) -> tuple[list[History], Changes, bool]:
         """What is stored of each query's user, what changed of the items, and whether neither could be read."""
         users = list({query.user_id for query in queries if query.user_id is not None})
         try:
             histories, changes = await self._store.read(users, lineup.since)
         except RedisError as error:
             logger.warning("no histories: %s", error)
-            return [History()] * len(queries), [], True
+            return [History()] * len(queries), Changes(), True
         stored: dict[str | None, History] = dict(zip(users, histories, strict=True))
         return [stored.get(query.user_id, History()) for query in queries], changes, False
 
 
 def _answer(
     lineup: Lineup,
-    changes: Sequence[Change],
+    changes: Changes,
     queries: Sequence[Query],
     histories: Sequence[History],
     watch: Stopwatch,

@@ -1,8 +1,4 @@
-"""Questions → answers by one version of the model. No Redis, no HTTP, no event loop: this is the library.
-
-matcher = Matcher.load("artifacts")
-[answer] = matcher.match([Query(history=["item-1", "item-2"], n=10)])
-"""
+"""Questions → answers by one version of the model: the library. No Redis, no HTTP, no event loop."""
 
 from __future__ import annotations
 
@@ -12,14 +8,15 @@ from pathlib import Path
 from typing import Self
 
 from models.bundle import CURRENT, Bundle, current, load_bundle
-from models.live import TOPIC_ITEMS, LiveBundle
+from models.live import LiveBundle
 from models.merge import Candidates
 from models.retriever import Retriever
+from service.asked import Asked
 from service.explanation import explain
 from service.history import History
 from service.interests import read_interests
 from service.query import Match, Query
-from service.retrieval import Asked, retrieve
+from service.retrieval import retrieve
 from service.stopwatch import Stopwatch
 
 __all__ = ["Matcher", "Query"]
@@ -53,7 +50,7 @@ class Matcher:
         """
         watch = watch or Stopwatch()
         bundle = self.live.bundle  # one state of the items for the whole batch
-        asked = [_asked(bundle, *both) for both in zip(queries, stored or [History()] * len(queries), strict=True)]
+        asked = [Asked.of(bundle, *both) for both in zip(queries, stored or [History()] * len(queries), strict=True)]
         personal = [number for number, one in enumerate(asked) if one.history or any(one.given)]
         answers: dict[int, Match] = {}
         try:
@@ -65,31 +62,6 @@ class Matcher:
         for number in popular.keys() & set(personal):
             popular[number] = popular[number]._replace(degraded="model")
         return [answers[number] if number in answers else popular[number] for number in range(len(asked))]
-
-
-def _asked(bundle: Bundle, query: Query, stored: History) -> Asked:
-    """The query in the bundle's own rows; what the bundle does not know is left out."""
-    catalogue = bundle.catalogue
-    rows = [row for item in (*stored.read, *query.history) if (row := catalogue.row(item))]
-    unwanted = [*query.exclude, *stored.refused, *((*stored.seen, *query.history) if query.exclude_seen else ())]
-    given: list[tuple[int, ...]] = []
-    if bundle.index is not None:
-        given += [tuple(catalogue.rows_of([topic])[:TOPIC_ITEMS].tolist()) for topic in query.topic]
-        given += [(row,) if (row := catalogue.row(item)) else () for item in query.like]
-    return Asked(
-        history=rows,
-        excluded=sorted({row for item in unwanted if (row := catalogue.row(item))}),
-        n=query.n,
-        # A reload may have brought a model of fewer steps than the caller was told of.
-        steps=bundle.config.steps if query.steps is None else min(query.steps, bundle.config.steps),
-        categories=tuple(sorted(set(query.category))),
-        given=tuple(given),
-        merge=query.merge,
-        max_per_category=query.max_per_category,
-        diversity=query.diversity,
-        diversify=query.diversify,
-        explain=query.explain,
-    )
 
 
 def _answers(
@@ -110,7 +82,8 @@ def _answers(
     answers = [_match(bundle, retriever, *both, watch) for both in zip(chosen, found, strict=True)]
     if interests.encoded.shift is not None:
         shifts = interests.encoded.shift.mean(axis=1).tolist()
-        answers = [answer._replace(shift=shift) for answer, shift in zip(answers, shifts, strict=True)]
+        read = zip(answers, shifts, chosen, strict=True)
+        answers = [answer._replace(shift=shift) if one.history else answer for answer, shift, one in read]
     explained = [place for place, one in enumerate(chosen) if one.explain and retriever.source != "popular"]
     if explained:
         given = [[*queries[numbers[place]].topic, *queries[numbers[place]].like] for place in explained]

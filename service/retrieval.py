@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Hashable, Sequence
-from typing import NamedTuple
 
 import numpy as np
 
@@ -18,37 +17,8 @@ from models.index import ItemIndex
 from models.merge import Candidates, Hits, interleave, merge
 from models.retriever import Allowed, Lap, Retriever, untimed
 from models.sequences import Rows, pad
+from service.asked import LONG_EXCLUSION, POOL_FACTOR, Asked
 from service.interests import Interests
-from service.query import Diversifier, Merger
-
-POOL_FACTOR, POOL_MOST = 4, 1000  # diversity chooses from 4 n candidates, from n + 1,000 at most
-LONG_EXCLUSION = 1000  # more rows than these are left out of the search itself, not fetched and dropped
-
-
-class Asked(NamedTuple):
-    """What one user asks of the bundle, in item rows."""
-
-    history: list[int]  # oldest first, items unknown to the bundle left out
-    excluded: list[int]  # never to be returned
-    n: int
-    steps: int
-    categories: tuple[str, ...] = ()  # any of; none: all items
-    given: tuple[tuple[int, ...], ...] = ()  # the items of each interest that the caller adds; none where unknown
-    merge: Merger = "max-score"
-    max_per_category: int | None = None
-    diversity: float = 0.0
-    diversify: Diversifier = "mmr"
-    explain: bool = False
-
-    @property
-    def pool(self) -> int:
-        """How many candidates the answer is chosen from."""
-        return min(POOL_FACTOR * self.n, self.n + POOL_MOST) if self.diversity else self.n
-
-    def scope(self, number: int) -> Hashable:
-        """Equal for users who can be searched for together; `number` is the user's own."""
-        alone = number if len(self.excluded) > LONG_EXCLUSION else None
-        return self.categories, self.merge, self.diversity > 0, self.max_per_category is not None, alone
 
 
 def retrieve(

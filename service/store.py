@@ -10,7 +10,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from models.changes import Change
+from models.changes import Changes
 from service.history import History, HistoryStore
 from service.items import ItemStore
 from service.settings import Settings
@@ -22,7 +22,7 @@ class Read(NamedTuple):
     """Histories, and the changes of items since."""
 
     histories: list[History]
-    changes: list[Change]
+    changes: Changes
 
 
 class Store:
@@ -59,9 +59,10 @@ class Store:
         self.items.ask(pipe)
         for user_id in user_ids:
             self.histories.ask(pipe, user_id)
-        number, *members = await pipe.execute()
-        changes = await self.items.since(since) if self.items.understood(number) > since else []
-        return Read([self.histories.understood(one) for one in members], changes)
+        last, *members = await pipe.execute()
+        until = self.items.understood(last)
+        changes = await self.items.since(since) if until > since else []
+        return Read([self.histories.understood(one) for one in members], Changes(until=until, changes=tuple(changes)))
 
     async def close(self) -> None:
         """Give the connections back."""

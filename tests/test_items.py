@@ -181,8 +181,9 @@ def test_another_version_looks_up_likes_and_categories_anew_and_vectors_by_their
     liked = Change(item_id="cork-mat", sequence=far + 1, like=("yoga-01", "gone"), near=("baking-01",))
     lost = Change(item_id="lost", sequence=far + 2, like=("gone",), near=("gone-too",))
     live = LiveBundle(bundle)
-    live.apply([stranger, liked, lost])
-    live.apply([stranger.model_copy(update={"deleted": True, "sequence": 1})])  # an old word, late
+    live.apply(Changes(until=far + 2, changes=(stranger, liked, lost)))
+    live.apply(Changes(until=1, changes=(stranger.model_copy(update={"deleted": True, "sequence": 1}),)))  # late
+    assert live.sequence == far + 2
     index, catalogue = live.bundle.index, live.bundle.catalogue
 
     def nearest(item: str) -> str:
@@ -217,7 +218,9 @@ def test_more_changes_than_are_kept_want_a_new_bundle(tmp_path, monkeypatch):
             await store.items.put(Change(item_id="one more"))
         assert await store.items.since(0) == kept[-3:]
         assert await store.items.since(kept[-2].sequence) == kept[-1:]
-        assert (await store.read([], kept[-2].sequence)).changes == kept[-1:]
+        assert (await store.read([], kept[-2].sequence)).changes == Changes(
+            until=kept[-1].sequence, changes=(kept[-1],)
+        )
         assert await store.items.drop(kept[-2].sequence) == 2
         assert await store.items.since(0) == kept[-1:]
         await store.close()
