@@ -150,6 +150,31 @@ def test_interleaved_interests_take_turns_by_weight(service: Service, user):
     assert len({candidate["item_id"] for candidate in answer["candidates"]}) == 60
 
 
+CONTROLS = (
+    {},
+    {"n": 200},
+    {"category": ["Yoga"]},
+    {"category": ["Yoga"], "n": 3, "merge": "interleaved"},
+    {"merge": "interleaved", "n": 30},
+    {"max_per_category": 1, "n": 30},
+    {"max_per_category": 2, "diversity": 0.5},
+    {"diversity": 0.5, "n": 5},
+    {"diversity": 0.2, "diversify": "category", "n": 100},
+    {"topic": ["Baking"], "like": ["camping-01"]},
+    {"exclude": [f"yoga-{number:02d}" for number in range(1, 49)], "explain": True, "steps": 0},
+    {"exclude": [f"stranger-{number}" for number in range(3000)], "n": 9},
+)
+
+
+def test_an_answer_in_company_is_the_answer_alone_to_the_bit(service: Service, bundle):
+    sessions = [list(ESPRESSO_AND_YOGA), bundle.item_ids[5:40], bundle.item_ids[:1100], []]
+    requests = [{"history": session, **controls} for session in sessions for controls in CONTROLS]
+    together = service.client.post("/match", json={"requests": requests}).json()["results"]
+    for request, answer in zip(requests, together, strict=True):
+        (alone,) = service.client.post("/match", json={"requests": [request]}).json()["results"]
+        assert answer == alone, request
+
+
 # Interests that the caller gives
 
 

@@ -234,11 +234,19 @@ def test_a_model_without_vectors_takes_names_and_deletions_but_no_new_items(coun
         put(service, "yoga-07", category="Pilates")
         delete(service, "yoga-01")
         assert service.candidates("nobody", n=50, category="Pilates") == ["yoga-07"]
-        session = {"requests": [{"history": ["yoga-02"], "n": 1000}, {"history": ["yoga-02"], "category": ["Pilates"]}]}
+        session = {
+            "requests": [
+                {"history": ["yoga-02"], "n": 1000, "explain": True},
+                {"history": ["yoga-02"], "category": ["Pilates"]},
+            ]
+        }
         every, narrow = service.client.post("/match", json=session).json()["results"]
         assert len(every["candidates"]) == 1000
         assert "yoga-01" not in [candidate["item_id"] for candidate in every["candidates"]]
         assert [candidate["item_id"] for candidate in narrow["candidates"]] == ["yoga-07"]
+        assert every["interests"] == ([] if counted.model == "popular" else every["interests"][:1])
+        for interest in every["interests"]:
+            assert [(entry["item_id"], entry["weight"]) for entry in interest["history"]] == [("yoga-02", 1)]
         refused = service.client.put("/items/new", json={"category": "Yoga"}, headers=BEARER)
         assert "no item vectors" in problem(refused, 409)
         assert "no item vectors" in problem(service.client.get("/match?user_id=a&diversity=0.5"), 422)
