@@ -32,7 +32,7 @@ class Catalogue:
 
     def __init__(self, item_ids: list[str], rows: dict[str, int], table: pl.DataFrame) -> None:
         """The id of row r is item_ids[r − 1] and `rows` its inverse; `table` has title, category, categories by row."""
-        self.item_ids, self._rows, self._table = item_ids, rows, table
+        self._item_ids, self._rows, self._table = item_ids, rows, table
         self._by_category = _rows_by_category(table)
 
     @classmethod
@@ -47,7 +47,7 @@ class Catalogue:
         return cls(item_ids, rows, table)
 
     def __len__(self) -> int:
-        return len(self.item_ids)
+        return len(self._item_ids)
 
     def row(self, item_id: str) -> int:
         """An item's row; 0 where the item is unknown."""
@@ -60,12 +60,12 @@ class Catalogue:
 
     def item_id(self, row: int) -> str:
         """The id of a row's item."""
-        return self.item_ids[row - 1]
+        return self._item_ids[row - 1]
 
     def item(self, row: int) -> Item:
         """What is known of a row's item."""
         title, category, categories = self._table.row(row - 1)[1:]
-        return Item(self.item_ids[row - 1], title, category, _split(categories))
+        return Item(self._item_ids[row - 1], title, category, _split(categories))
 
     def rows_of(self, categories: Sequence[str]) -> Rows:
         """The items of any of these categories, by falling popularity. (M,)"""

@@ -16,7 +16,8 @@ class Change(BaseModel):
     two mean something to another version of the model; for a vector, the items `near` it do.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # What a later release adds must not stop this one from reading.
+    model_config = ConfigDict(extra="ignore", frozen=True)
 
     item_id: str
     sequence: int = 0  # when, in microseconds since 1970; no two are equal
