@@ -5,7 +5,7 @@ import pytest
 from service.embedded_redis import embedded_redis
 from service.settings import Settings
 from tests.conftest import Service, serving
-from tests.test_service import event, problem
+from tests.test_service import event, problem, series
 
 
 def test_an_impression_is_seen_but_not_read(service: Service):
@@ -60,10 +60,13 @@ def test_a_user_who_is_forgotten_is_a_stranger_and_may_begin_anew(service: Servi
         assert service.client.delete("/users/gone/for good").status_code == 204
         assert service.client.get("/match", params={"user_id": "gone/for good"}).json()["source"] == "popular"
     assert service.post_events(event("gone/for good", "yoga-01", event_id="e-1"))["accepted"] == 1
+    # One series for all users, not one for each.
+    assert series(service.client)['dmi_requests_total{route="/users/{user_id:id}",status="204"}'] >= 2
 
 
-def test_an_id_that_is_none_is_refused(service: Service):
-    assert problem(service.client.delete("/users/" + "x" * 10_240), 422).startswith("user_id: String should have")
+@pytest.mark.parametrize("user", ["", "x" * 10_240, "a%0Ab", "%00", "%ff"])
+def test_an_id_that_is_none_is_refused(service: Service, user):
+    assert problem(service.client.delete(f"/users/{user}"), 422).startswith("user_id: ")
 
 
 def test_a_user_cannot_be_forgotten_while_redis_is_away(artifacts, tmp_path):

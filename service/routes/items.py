@@ -23,7 +23,7 @@ UNREACHABLE = "the item store cannot be reached; nothing has changed"
 ItemId = Annotated[Id, Path()]
 
 
-@router.put("/items/{item_id:path}", response_model=ItemAnswer, responses=RESPONSES)
+@router.put("/items/{item_id:id}", response_model=ItemAnswer, responses=RESPONSES)
 async def put_item(item_id: ItemId, wanted: ItemChange, parts: Administered) -> Response:
     """Add an item, or change one: its names, and its place among the others."""
     live = await _current(parts)
@@ -35,7 +35,7 @@ async def put_item(item_id: ItemId, wanted: ItemChange, parts: Administered) -> 
     return json_response(answer)
 
 
-@router.delete("/items/{item_id:path}", status_code=204, responses=RESPONSES)
+@router.delete("/items/{item_id:id}", status_code=204, responses=RESPONSES)
 async def delete_item(item_id: ItemId, parts: Administered) -> Response:
     """Take an item out of all answers."""
     live = await _current(parts)

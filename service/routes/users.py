@@ -14,7 +14,7 @@ from service.schemas.fields import Id
 router = APIRouter(tags=["users"], dependencies=[API_KEY])
 
 
-@router.delete("/users/{user_id:path}", status_code=204, responses=problems(401, 403, 422, 429, 503))
+@router.delete("/users/{user_id:id}", status_code=204, responses=problems(401, 403, 422, 429, 503))
 async def forget(user_id: Annotated[Id, Path()], parts: Served) -> Response:
     """Forget a user: history and event ids. It answers 204 whether or not there was anything."""
     try:
