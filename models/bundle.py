@@ -11,9 +11,12 @@ import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError
 
+from models.catalogue import Catalogue
+from models.changes import Changes
 from models.config import CONFIGS, Config, NeighboursConfig, NetworkConfig, RetrieverName
 from models.errors import InputError
 from models.files import atomic_file
+from models.index import ItemIndex
 from models.multi_interest import MultiInterest
 from models.neighbours import Neighbours
 from models.popularity import Popularity
@@ -24,6 +27,7 @@ CONFIG, WEIGHTS, ENCODER = "config.json", "weights.safetensors", "encoder.onnx"
 ITEM_IDS, ITEMS, INDEX, POPULAR, METRICS = (
     "item_ids.json", "items.parquet", "index.faiss", "popular.npy", "metrics.json",
 )  # fmt: skip
+CHANGES = "changes.json"  # only where items were changed
 FILES: dict[RetrieverName, tuple[str, ...]] = {
     "multi-interest": (CONFIG, WEIGHTS, ENCODER, ITEM_IDS, ITEMS, INDEX, POPULAR, METRICS),
     "neighbours": (CONFIG, WEIGHTS, ITEM_IDS, ITEMS, POPULAR, METRICS),
@@ -61,12 +65,19 @@ class Bundle:
     retriever: Retriever
     item_ids: list[str]  # (N,)  the id of row r is item_ids[r − 1]
     rows: dict[str, int]  # item id → row
+    catalogue: Catalogue
     popular: Popularity
+    changes: Changes  # of items, that the bundle was built with
 
     @property
     def version(self) -> str:
         """The model version: the folder's name."""
         return self.manifest.version
+
+    @property
+    def index(self) -> ItemIndex | None:
+        """The item vectors, where the model has them."""
+        return self.retriever.index if isinstance(self.retriever, MultiInterest) else None
 
 
 def sha256(path: Path) -> str:
@@ -86,6 +97,7 @@ def load_bundle(path: Path) -> Bundle:
     for name in FILES[manifest.retriever]:
         if name not in manifest.files:
             raise InputError(f"{path / MANIFEST} does not list {name}; build the bundle again")
+    for name in (*FILES[manifest.retriever], *({CHANGES} & manifest.files.keys())):
         if not (path / name).is_file():
             raise InputError(f"{path / name} is missing; build the bundle again or serve another version")
         if sha256(path / name) != manifest.files[name]:
@@ -103,7 +115,13 @@ def load_bundle(path: Path) -> Bundle:
     if len(item_ids) != config.num_items:
         raise InputError(f"{path / ITEM_IDS} holds {len(item_ids)} ids, where {CONFIG} says {config.num_items} items")
     rows = {item: row for row, item in enumerate(item_ids, start=1)}
-    return Bundle(path, manifest, config, retriever, item_ids, rows, popular)
+    catalogue = Catalogue.load(path / ITEMS, item_ids, rows)
+    return Bundle(path, manifest, config, retriever, item_ids, rows, catalogue, popular, load_changes(path))
+
+
+def load_changes(path: Path) -> Changes:
+    """The changes of items that a bundle was built with; InputError where there is no bundle."""
+    return Changes.load(path / CHANGES) if CHANGES in read_manifest(path).files else Changes()
 
 
 def load_retriever(path: Path, config: Config, popular: Popularity) -> Retriever:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,6 +10,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from models.amendment import Overlay
 from models.config import NetworkConfig
 from models.errors import InputError
 from models.sequences import PADDING, Rows
@@ -41,6 +43,7 @@ class Encoder:
             reason = str(error).splitlines()[0]
             raise InputError(f"{path} is no ONNX model ({reason}); build the bundle again") from None
         self._item_vectors = item_vectors
+        self._overlay: Overlay | None = None
         self.config = config
 
     def encode(self, histories: Rows) -> Vectors:
@@ -55,5 +58,16 @@ class Encoder:
         """The same interests, with each item's weight in them and what pruning kept."""
         return Explained(*self._session.run(list(Explained._fields), self._inputs(histories)))
 
+    def amended(self, overlay: Overlay) -> Encoder:
+        """The same graph over item vectors some of which have changed, or are new."""
+        other = copy(self)
+        other._overlay = overlay
+        return other
+
     def _inputs(self, histories: Rows) -> dict[str, NDArray[Any]]:
-        return {"history": self._item_vectors[histories], "valid": histories != PADDING}
+        return {"history": self._vectors(histories), "valid": histories != PADDING}
+
+    def _vectors(self, histories: Rows) -> Vectors:
+        if self._overlay is None:
+            return self._item_vectors[histories]
+        return self._overlay.over(histories, self._item_vectors.__getitem__, stand_in=PADDING)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from models.errors import InputError
 from models.merge import Hits
+from models.sequences import Rows
 
 # From 20 queries on FAISS switches to BLAS, whose sums differ in the last bits: an answer would then depend on how
 # many users were asked about together. One code path for every number of queries instead.
@@ -61,11 +62,33 @@ class ItemIndex:
         except RuntimeError as error:
             raise OSError(str(error).splitlines()[-1]) from error
 
-    def search(self, interests: NDArray[np.float32], count: int) -> Hits:
-        """The `count` items of highest inner product with each interest. (B, K, D) → (B, K, min(count, N))"""
+    def search(self, interests: NDArray[np.float32], count: int, allowed: NDArray[np.bool_] | None = None) -> Hits:
+        """The `count` allowed items of highest inner product with each interest. (B, K, D) → (B, K, ≤ count)
+
+        `allowed` (N + 1,) says which rows may be found, padding first; None: all of them.
+        """
         batch, num_interests, dim = interests.shape
-        count = min(count, len(self))
         queries = np.ascontiguousarray(interests.reshape(-1, dim), np.float32)
-        scores, ids = self._index.search(queries, count)  # (B·K, C)
+        if allowed is None:
+            count = min(count, len(self))
+            scores, ids = self._index.search(queries, count)  # (B·K, C)
+        else:
+            count = max(min(count, int(np.count_nonzero(allowed[1:]))), 1)  # FAISS finds at least one thing, or "none"
+            selector = faiss.IDSelectorBitmap(np.packbits(allowed[1:], bitorder="little"))  # type: ignore[call-arg,arg-type]
+            only = faiss.SearchParameters(sel=selector)  # type: ignore[call-arg]
+            scores, ids = self._index.search(queries, count, params=only)
         rows = (ids + 1).astype(np.int32)  # FAISS marks "none" with −1, which becomes padding
         return Hits(rows.reshape(batch, num_interests, count), scores.reshape(batch, num_interests, count))
+
+    def vectors(self, rows: Rows) -> NDArray[np.float32]:
+        """The item vectors of these rows, none of them padding. (M,) → (M, D)"""
+        return self._index.reconstruct_batch(rows.astype(np.int64) - 1)
+
+    def centroid(self, rows: Rows) -> NDArray[np.float32]:
+        """The mean of these items' vectors (at least one), as long as they are on the average. (M,) → (D,)
+
+        A mean is shorter than what it is made of, and inner products would count it for less.
+        """
+        members = self.vectors(rows)
+        mean = members.mean(axis=0)
+        return mean * (np.linalg.norm(members, axis=1).mean() / max(float(np.linalg.norm(mean)), 1e-12))

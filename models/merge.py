@@ -1,7 +1,8 @@
-"""Hits of K interests → one list of candidates: best score per item, excluded items out, top n."""
+"""Hits of K interests → one list of candidates: by best score or in turns, excluded items out, top n."""
 
 from __future__ import annotations
 
+from heapq import heapify, heappop, heappush
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from models.sequences import PADDING, Rows
 
 Scores = NDArray[np.float32]
+LEAST_WEIGHT = 1e-6  # an interest of no weight comes last, not never
 
 
 class Hits(NamedTuple):
@@ -24,7 +26,25 @@ class Candidates(NamedTuple):
 
     rows: Rows  # (B, n)
     scores: Scores  # (B, n)
-    interests: NDArray[np.int64]  # (B, n)  the interest that scored the item highest
+    interests: NDArray[np.int64]  # (B, n)  the interest that found the item
+
+    def take(self, positions: NDArray[np.int64]) -> Candidates:
+        """The candidates at these positions of each line. (B, M)"""
+        return Candidates(
+            np.take_along_axis(self.rows, positions, axis=1),
+            np.take_along_axis(self.scores, positions, axis=1),
+            np.take_along_axis(self.interests, positions, axis=1),
+        )
+
+    def first(self, n: int) -> Candidates:
+        """The best n of each line. (B, ≤ n)"""
+        return Candidates(self.rows[:, :n], self.scores[:, :n], self.interests[:, :n])
+
+    def line(self, user: int) -> Candidates:
+        """One user's, without the padding. (1, ≤ n)"""
+        size = int(np.count_nonzero(self.rows[user]))
+        here = (slice(user, user + 1), slice(size))
+        return Candidates(self.rows[here], self.scores[here], self.interests[here])
 
 
 def merge(hits: Hits, n: int, excluded: Rows | None = None) -> Candidates:
@@ -45,11 +65,56 @@ def merge(hits: Hits, n: int, excluded: Rows | None = None) -> Candidates:
     order = np.take_along_axis(order, chosen, axis=1)
     scores = np.take_along_axis(hits.scores.reshape(batch, -1), order, axis=1)
     rows = np.where(present, np.take_along_axis(rows, chosen, axis=1), PADDING)
-    interests = order // count
+    interests = order // max(count, 1)
     if rows.shape[1] < n:  # all interests together bring fewer hits
         lacking = ((0, 0), (0, n - rows.shape[1]))
         rows, scores, interests = np.pad(rows, lacking), np.pad(scores, lacking), np.pad(interests, lacking)
     return Candidates(rows, scores, interests)
+
+
+def interleave(hits: Hits, n: int, weights: Scores, excluded: Rows | None = None) -> Candidates:
+    """Interests take turns, each as often as its weight says, with the best item that is left to it.
+
+    The r-th turn of an interest of weight w is at (r − ½) / w: seats as Sainte-Laguë gives them. `weights` (B, K) are
+    ≥ 0; an item's score is that of the interest whose turn brought it, so scores need not fall. n + X hits suffice.
+    """
+    hits = without(hits, excluded)
+    lines, _, count = hits.rows.shape
+    turns = [_turns(line, weight, n) for line, weight in zip(hits.rows.tolist(), weights.tolist(), strict=True)]
+    order = np.array([line + [-1] * (n - len(line)) for line in turns], np.int64).reshape(lines, n)
+    beside = ((0, 0), (0, 1))  # what −1 finds is padding
+    rows = np.pad(hits.rows.reshape(lines, -1), beside)
+    scores = np.pad(hits.scores.reshape(lines, -1), beside)
+    return Candidates(
+        np.take_along_axis(rows, order, axis=1),
+        np.take_along_axis(scores, order, axis=1),
+        np.maximum(order, 0) // max(count, 1),
+    )
+
+
+def _turns(rows: list[list[int]], weights: list[float], n: int) -> list[int]:
+    """Positions in K·C of one user's first n items."""
+    count, taken = len(rows[0]), {PADDING}
+    chosen: list[int] = []
+    waiting = [(0.5 / max(weight, LEAST_WEIGHT), interest, 0) for interest, weight in enumerate(weights)]
+    heapify(waiting)
+    while waiting and len(chosen) < n:
+        time, interest, place = heappop(waiting)
+        while place < count and rows[interest][place] in taken:
+            place += 1
+        if place < count:
+            taken.add(rows[interest][place])
+            chosen.append(interest * count + place)
+            heappush(waiting, (time + 1 / max(weights[interest], LEAST_WEIGHT), interest, place + 1))
+    return chosen
+
+
+def without(hits: Hits, excluded: Rows | None) -> Hits:
+    """The same hits with padding in the place of excluded rows (B, X)."""
+    if excluded is None or not excluded.size:
+        return hits
+    lines = hits.rows.reshape(len(hits.rows), -1)
+    return hits._replace(rows=np.where(_isin(lines, excluded), PADDING, lines).reshape(hits.rows.shape))
 
 
 def _first_occurrence(rows: Rows) -> NDArray[np.bool_]:

@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors import safe_open
 
+from models.amendment import AmendedIndex, Overlay
 from models.config import NetworkConfig
 from models.encoder import Encoder, Explained, Vectors
 from models.errors import InputError
 from models.index import ItemIndex
-from models.merge import merge
-from models.retriever import Lap, Retrieved, Source, untimed
+from models.merge import Hits
+from models.retriever import Allowed, Encoded, Retriever, Source
 from models.sequences import Rows
 
 ITEM_VECTORS = "item_embedding.weight"
@@ -35,7 +36,7 @@ class InterestEncoder(Protocol):
         """The same interests, with each item's weight in them and what pruning kept."""
 
 
-class MultiInterest:
+class MultiInterest(Retriever):
     """An encoder of histories and an index of item vectors; a candidate's interest is the one that found it."""
 
     source: Source = "dmi"
@@ -62,22 +63,27 @@ class MultiInterest:
             )
         return cls(Encoder(graph, item_vectors, config), index)
 
-    def retrieve(
-        self, histories: Rows, n: int, excluded: Rows, steps: int | Sequence[int], lap: Lap = untimed
-    ) -> Retrieved:
-        """See `Retriever.retrieve`."""
-        by_step = self.encoder.encode(histories)  # (B, S + 1, K, D)
-        interests = by_step[np.arange(len(histories)), steps]  # (B, K, D)
-        lap("encode")
-        hits = self.index.search(interests, n + excluded.shape[1])  # (B, K, n + X)
-        lap("search")
-        candidates = merge(hits, n, excluded)
-        lap("merge")
-        return Retrieved(candidates, _shift(by_step[:, 0], interests))
+    def amended(self, overlay: Overlay) -> MultiInterest:
+        """The same model over changed and new item vectors; what is offline has none of these."""
+        if not isinstance(self.encoder, Encoder):
+            raise TypeError("only a bundle's encoder can be amended")
+        return MultiInterest(self.encoder.amended(overlay), AmendedIndex(self.index, overlay))
+
+    def encode(self, histories: Rows, steps: int | Sequence[int], explain: bool = False) -> Encoded:
+        """See `Retriever.encode`; the queries are the interests after the steps asked for."""
+        explained = self.encoder.explain(histories) if explain else None
+        by_step = explained.interests if explained else self.encoder.encode(histories)  # (B, S + 1, K, D)
+        served = by_step[np.arange(len(histories)), steps]  # (B, K, D)
+        shift = _shift(by_step[:, 0], served)
+        return Encoded(served, shift, explained.weights, explained.kept) if explained else Encoded(served, shift)
+
+    def search(self, queries: Vectors, count: int, allowed: Allowed = None) -> Hits:
+        """See `Retriever.search`."""
+        return self.index.search(queries, count, allowed)
 
 
 def _shift(coarse: Vectors, served: Vectors) -> Vectors:
-    """1 − cos(coarse, served), mean over the K interests. (B, K, D) → (B,)"""
+    """1 − cos(coarse, served). (B, K, D) twice → (B, K)"""
     norms = np.linalg.norm(coarse, axis=-1) * np.linalg.norm(served, axis=-1)  # (B, K)
     cosine = (coarse * served).sum(axis=-1) / np.maximum(norms, 1e-12)
-    return (1 - cosine).mean(axis=1)
+    return 1 - cosine

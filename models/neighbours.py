@@ -12,12 +12,12 @@ from safetensors.numpy import load_file, save_file
 
 from models.config import NeighboursConfig
 from models.errors import InputError
-from models.merge import Hits, Scores, merge
-from models.retriever import Lap, Retrieved, Source, untimed
+from models.merge import Hits, Scores
+from models.retriever import Allowed, Encoded, Retriever, Source
 from models.sequences import PADDING, Rows
 
 
-class Neighbours:
+class Neighbours(Retriever):
     """The M most similar items of each item; a candidate's interest is 0: the whole history is one."""
 
     source: Source = "dmi"
@@ -44,29 +44,41 @@ class Neighbours:
         """Write weights.safetensors."""
         save_file({"rows": self.rows, "similarities": self.similarities}, path)
 
-    def retrieve(
-        self, histories: Rows, n: int, excluded: Rows, steps: int | Sequence[int] = 0, lap: Lap = untimed
-    ) -> Retrieved:
-        """See `Retriever.retrieve`. Items that nothing in the history resembles score 0 and follow by popularity."""
-        hits = self._search(histories, n + excluded.shape[1])
-        lap("search")
-        candidates = merge(hits, n, excluded)
-        lap("merge")
-        return Retrieved(candidates)
+    def encode(self, histories: Rows, steps: int | Sequence[int] = 0, explain: bool = False) -> Encoded:
+        """See `Retriever.encode`; the history itself is the query."""
+        if not explain:
+            return Encoded(histories[:, None])
+        weights = np.where(histories == PADDING, 0, self._decay(histories.shape[1]))  # (B, L)
+        weights /= weights.sum(axis=1, keepdims=True)
+        return Encoded(
+            histories[:, None],
+            np.zeros((len(histories), 1), np.float32),
+            weights[:, None].astype(np.float32),
+            (histories != PADDING)[:, None],
+        )
 
-    def _search(self, histories: Rows, count: int) -> Hits:
-        """The `count` best items of each line, by the sum of their similarities. (B, L) → (B, 1, C)"""
-        weights = self.config.decay ** np.arange(histories.shape[1] - 1, -1, -1.0)  # (L,)
+    def search(self, queries: Rows, count: int, allowed: Allowed = None) -> Hits:
+        """See `Retriever.search`. Items that nothing in the history resembles score 0 and follow by popularity."""
+        histories = queries[:, 0]  # (B, L)
+        weights = self._decay(histories.shape[1])
         found = self.rows[histories].reshape(len(histories), -1)  # (B, L·M)
         similar = (self.similarities[histories] * weights[:, None]).reshape(found.shape)
+        if allowed is not None:
+            found = np.where(allowed[found], found, PADDING)
         rows, scores = _sum_by_row(found, similar)  # (B, C)
         best = np.argsort(-scores, axis=1, kind="stable")[:, :count]
         rows, scores = np.take_along_axis(rows, best, axis=1), np.take_along_axis(scores, best, axis=1)
-        rest = np.tile(np.arange(1, min(count, self.config.num_items) + 1, dtype=np.int32), (len(rows), 1))
+        everything = np.arange(1, self.config.num_items + 1, dtype=np.int32)
+        rest = everything[:count] if allowed is None else everything[allowed[everything]][:count]
+        rest = np.tile(rest, (len(rows), 1))
         return Hits(
             np.concatenate([rows, rest], axis=1)[:, None],
             np.concatenate([scores, np.zeros(rest.shape, np.float32)], axis=1)[:, None],
         )
+
+    def _decay(self, length: int) -> NDArray[np.float64]:
+        """What each position of a history counts, the newest last and 1. (L,)"""
+        return self.config.decay ** np.arange(length - 1, -1, -1.0)
 
 
 def _sum_by_row(rows: Rows, values: NDArray[np.float64]) -> tuple[Rows, Scores]:

@@ -9,14 +9,14 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from models.merge import Hits, merge
-from models.retriever import Lap, Retrieved, Source, untimed
+from models.merge import Hits
+from models.retriever import Allowed, Encoded, Retriever, Source
 from models.sequences import PADDING, Rows, Sequences
 
-MOST = 10_000  # items ranked; a caller who excludes more gets what is left
+MOST = 10_000  # items ranked; the rest follow by row
 
 
-class Popularity:
+class Popularity(Retriever):
     """Items by their number of events, the same for everybody but for what is excluded."""
 
     source: Source = "popular"
@@ -55,14 +55,22 @@ class Popularity:
         """Write popular.npy."""
         np.save(path, self.ranking)
 
-    def retrieve(
-        self, histories: Rows, n: int, excluded: Rows, steps: int | Sequence[int] = 0, lap: Lap = untimed
-    ) -> Retrieved:
-        """See `Retriever.retrieve`; histories of width 0 do, and an item's score is its number of events."""
-        enough = self.ranking[: n + excluded.shape[1]]
-        rows = np.broadcast_to(enough["row"], (len(histories), 1, len(enough)))
-        scores = np.broadcast_to(enough["events"].astype(np.float32), rows.shape)
-        lap("search")
-        candidates = merge(Hits(rows, scores), n, excluded)
-        lap("merge")
-        return Retrieved(candidates)
+    def encode(self, histories: Rows, steps: int | Sequence[int] = 0, explain: bool = False) -> Encoded:
+        """See `Retriever.encode`; histories of width 0 do, they are not read."""
+        return Encoded(np.zeros((len(histories), 1, 0), np.int32))
+
+    def search(self, queries: Rows, count: int, allowed: Allowed = None) -> Hits:
+        """See `Retriever.search`; an item's score is its number of events.
+
+        With `allowed`, items beyond the ranking follow by row with a score of 0: rows fall in popularity.
+        """
+        best = self.ranking if allowed is None else self.ranking[allowed[self.ranking["row"]]]
+        best = best[:count]
+        rows, scores = best["row"], best["events"].astype(np.float32)
+        if allowed is not None and len(rows) < count:
+            unranked = allowed.copy()
+            unranked[[PADDING, *self.ranking["row"]]] = False
+            rest = np.flatnonzero(unranked)[: count - len(rows)].astype(np.int32)
+            rows, scores = np.concatenate([rows, rest]), np.pad(scores, (0, len(rest)))
+        shape = (len(queries), 1, len(rows))
+        return Hits(np.broadcast_to(rows, shape), np.broadcast_to(scores, shape))

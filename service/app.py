@@ -16,12 +16,14 @@ from fastapi.routing import APIRoute
 from models.index import use_one_core
 from service import errors
 from service.batcher import Batcher
-from service.history import HistoryStore
-from service.matcher import Matcher
+from service.guard import ApiKeys
+from service.match_service import MatchService
 from service.middleware import RequestMiddleware
-from service.routes import Parts, router
-from service.serving import Reloader, announce, load_current_or
+from service.parts import Parts
+from service.routes import events, items, match, operations, users
+from service.serving import Reloader, announce, first_lineup
 from service.settings import Settings
+from service.store import Store
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -30,17 +32,16 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        bundle = load_current_or(settings.fallback, settings.artifacts)
-        announce(bundle, None)
-        store = HistoryStore.connect(
-            settings.redis, settings.redis_timeout, settings.history_limit, settings.history_ttl
-        )
+        lineup = first_lineup(settings.artifacts, settings.fallback)
+        announce(lineup, None)
+        store = Store.connect(settings.redis, settings)
         # One thread: the encoder and the search each fill a core, and event loop and metrics need the rest.
         with ThreadPoolExecutor(1, "compute", use_one_core) as executor:
-            matcher = Matcher(bundle, store, executor)
-            batcher = Batcher(matcher.match, settings.max_batch)
-            reloader = Reloader(settings.artifacts, matcher, settings.reload_interval)
-            app.state.parts = Parts(matcher, batcher, reloader, store, settings.admin_token)
+            service = MatchService(lineup, store, executor)
+            await service.adopt(lineup)
+            batcher = Batcher(service.match, settings.max_batch)
+            reloader = Reloader(settings.artifacts, service, settings.reload_interval)
+            app.state.parts = Parts(settings, service, batcher, reloader, store)
             batcher.start()
             following = asyncio.create_task(reloader.follow())
             if threading.current_thread() is threading.main_thread():
@@ -56,8 +57,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         description="Candidate matching with diffusion-refined multi-interest user vectors.",
         lifespan=lifespan,
     )
-    paths = frozenset(route.path for route in router.routes if isinstance(route, APIRoute))
+    routers = (match.router, events.router, users.router, items.router, operations.router)
+    paths = frozenset(route.path for router in routers for route in router.routes if isinstance(route, APIRoute))
+    app.add_middleware(ApiKeys, keys=settings.api_keys)
     app.add_middleware(RequestMiddleware, paths=paths, max_inflight=settings.max_inflight, max_body=settings.max_body)
-    app.include_router(router)
+    for router in routers:
+        app.include_router(router)
     errors.install(app)
     return app

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
-from service.matcher import Match, Query
+from service.query import Match, Query
 
 # Two: one batch waits for Redis while the other computes.
 NUM_WORKERS = 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -144,14 +145,26 @@ def build(
     out: Annotated[Path, typer.Option(envvar="DMI_OUT", help="Folder of bundles.")] = Path("artifacts"),
     promote: Annotated[bool, typer.Option("--promote", envvar="DMI_PROMOTE", help="Serve it from now on.")] = False,
     data: Data = None,
+    redis: Annotated[
+        str | None,
+        typer.Option(envvar="DMI_REDIS", help="Redis URL: the bundle takes over what was said of items there."),
+    ] = None,
 ) -> None:
     """Run → bundle, ready to serve."""
     from models.bundle import promote as move_current
     from models.pipeline.build import build as build_bundle
+    from service.embedded_redis import redis_at
+    from service.fold import drop_changes, held_changes, read_changes
     from service.terminal import console
 
-    with console.status("exporting, indexing, evaluating …"):
-        bundle = build_bundle(run, out, data)
+    changes = held = held_changes(out)
+    with nullcontext() if redis is None else redis_at(redis, out) as url:
+        if url is not None:
+            changes = held.followed_by(asyncio.run(read_changes(url)))
+        with console.status("exporting, indexing, evaluating …"):
+            bundle = build_bundle(run, out, data, changes)
+        if url is not None:
+            asyncio.run(drop_changes(url, held))
     if promote:
         move_current(out, bundle.version)
     console.print(

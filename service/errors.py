@@ -14,6 +14,16 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 MEDIA_TYPE = "application/problem+json"
+EXAMPLES = {
+    401: "give Authorization: Bearer <one of DMI_API_KEYS>",
+    403: "this token is not an API key",
+    404: "there is no item 'yoga-99'",
+    409: "10000 items have changed; build a bundle that holds them: dmi build --redis",
+    413: "the body is larger than 1048576 bytes; send it in parts",
+    422: "n: Input should be less than or equal to 1000",
+    429: "too many requests at once; try again",
+    503: "the history store cannot be reached; send these events again",
+}
 
 
 class Problem(HTTPException):
@@ -34,6 +44,18 @@ class Problem(HTTPException):
     def response(self) -> Response:
         """The problem as an HTTP response."""
         return Response(orjson.dumps(self.body()), self.status_code, self.headers, MEDIA_TYPE)
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """What a route may answer besides success, for the schema: each status with an example."""
+    schema = {"$ref": "#/components/schemas/ProblemBody"}
+    return {
+        status: {
+            "description": HTTPStatus(status).phrase,
+            "content": {MEDIA_TYPE: {"schema": schema, "example": Problem(status, EXAMPLES[status]).body()}},
+        }
+        for status in statuses
+    }
 
 
 def validation_problem(error: ValidationError | RequestValidationError) -> Problem:

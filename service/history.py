@@ -1,8 +1,9 @@
 """Users' histories in Redis: bounded, ordered by time, idempotent by event id, forgotten after a while.
 
 A user has two sorted sets scored by timestamp: the history, and the ids of its events (only of those that came with
-one). A member of the history is 16 hex digits of arrival order, then the item id: so an item may occur twice, and
-events of one timestamp keep the order in which they came.
+one). A member of the history is 16 hex digits of arrival order, then the item id and, where the event has a kind, a
+control character and the kind: so an item may occur twice, and events of one timestamp keep the order in which they
+came. What a kind counts is decided when a history is read: other weights hold for old events, too.
 """
 
 from __future__ import annotations
@@ -10,15 +11,13 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.asyncio import Redis
+from redis.asyncio.client import Pipeline
 
 ORDER_DIGITS = 16
-MAX_CONNECTIONS = 32
+KIND = "\x1f"  # no id has control characters
 
 # KEYS: history, event ids. ARGV: limit, ttl, then timestamp, event id ('' for none) and member of each event.
 # One script, so that the check for an id and the write of its event cannot be torn apart.
@@ -47,6 +46,7 @@ class Behaviour(NamedTuple):
     item_id: str
     timestamp: float | None
     event_id: str | None
+    kind: str | None = None
 
 
 class Appended(NamedTuple):
@@ -56,37 +56,36 @@ class Appended(NamedTuple):
     duplicates: int
 
 
+class History(NamedTuple):
+    """What a user did, by what it counts."""
+
+    read: Sequence[str] = ()  # by the model: oldest first, an event of weight w being w times there
+    seen: Sequence[str] = ()  # by the user, whatever it counts
+    refused: Sequence[str] = ()  # the last event about it has a negative weight
+
+
 class HistoryStore:
-    """The only code that speaks to Redis. Its errors are redis.exceptions.RedisError."""
+    """Histories behind one face: append, read, replace, forget."""
 
-    def __init__(self, redis: Redis, limit: int, ttl: int) -> None:
-        self._redis, self._limit, self._ttl = redis, limit, ttl
+    def __init__(self, redis: Redis, limit: int, ttl: int, weights: Mapping[str, int]) -> None:
+        self._redis, self._limit, self._ttl, self._weights = redis, limit, ttl, weights
 
-    @classmethod
-    def connect(cls, url: str, timeout: float, limit: int, ttl: int) -> Self:
-        """A store on a pool of connections; nothing is sent yet. `timeout` in seconds for each command."""
-        pool = BlockingConnectionPool.from_url(
-            url,
-            max_connections=MAX_CONNECTIONS,
-            timeout=timeout,
-            socket_timeout=timeout,
-            socket_connect_timeout=timeout,
-            decode_responses=True,
-            # A connection that Redis closed while it was idle is opened again once, at once.
-            retry=Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
-        )
-        return cls(Redis(connection_pool=pool), limit, ttl)
+    def ask(self, pipe: Pipeline, user_id: str) -> None:
+        """Put the question for a user's history on a pipeline; `understood` reads the answer."""
+        pipe.zrange(_history_key(user_id), -self._limit, -1)
 
-    async def ping(self) -> None:
-        """One round trip; raises where Redis is not to be reached."""
-        await self._redis.ping()
-
-    async def read(self, user_ids: Sequence[str]) -> list[list[str]]:
-        """Item ids of each user, oldest first, in one round trip for all of them."""
-        pipe = self._redis.pipeline(transaction=False)
-        for user_id in user_ids:
-            pipe.zrange(_history_key(user_id), -self._limit, -1)
-        return [[member[ORDER_DIGITS:] for member in members] for members in await pipe.execute()]
+    def understood(self, members: Sequence[str]) -> History:
+        """The members of a history, oldest first, by what they count. An event without a kind counts 1."""
+        items = [member[ORDER_DIGITS:] for member in members]
+        if not any(KIND in item for item in items):  # the most of users, by far
+            return History(items, items)
+        events = [item.partition(KIND) for item in items]
+        # A kind that is not configured any more has been seen, and counts nothing.
+        weighed = [(item, self._weights.get(kind, 0) if kind else 1) for item, _, kind in events]
+        last = dict(weighed)
+        refused = [item for item, weight in last.items() if weight < 0]
+        read = [item for item, weight in weighed if last[item] >= 0 for _ in range(weight)]
+        return History(read, list(last), refused)
 
     async def append(self, events: Iterable[Behaviour]) -> Appended:
         """Store events, each in its place by timestamp, in one round trip for all of them."""
@@ -94,7 +93,8 @@ class HistoryStore:
         arguments: dict[str, list[str | float]] = defaultdict(lambda: [self._limit, self._ttl])
         for order, event in enumerate(events, start=now):
             timestamp = now / 1e9 if event.timestamp is None else event.timestamp
-            arguments[event.user_id] += [repr(timestamp), event.event_id or "", _member(order, event.item_id)]
+            member = _member(order, event.item_id, event.kind)
+            arguments[event.user_id] += [repr(timestamp), event.event_id or "", member]
         pipe = self._redis.pipeline(transaction=False)
         for user_id, values in arguments.items():
             pipe.eval(APPEND, 2, _history_key(user_id), _events_key(user_id), *values)
@@ -113,9 +113,9 @@ class HistoryStore:
                 pipe.expire(_history_key(user_id), self._ttl)
         await pipe.execute()
 
-    async def close(self) -> None:
-        """Give the connections back."""
-        await self._redis.aclose(close_connection_pool=True)
+    async def forget(self, user_id: str) -> None:
+        """Drop all that is stored of a user, the ids of events too."""
+        await self._redis.delete(_history_key(user_id), _events_key(user_id))
 
 
 # The braces keep a user's two keys in one slot of a Redis Cluster.
@@ -127,5 +127,5 @@ def _events_key(user_id: str) -> str:
     return f"dmi:{{{user_id}}}:events"
 
 
-def _member(order: int, item_id: str) -> str:
-    return f"{order:0{ORDER_DIGITS}x}{item_id}"
+def _member(order: int, item_id: str, kind: str | None = None) -> str:
+    return f"{order:0{ORDER_DIGITS}x}{item_id}" + (f"{KIND}{kind}" if kind else "")

@@ -10,8 +10,8 @@ from rich.progress import Progress
 
 from models.dataset import Dataset
 from models.sequences import history_length
-from service.history import HistoryStore
 from service.settings import Settings
+from service.store import Store
 
 USERS_PER_ROUND_TRIP = 500
 LOAD_TIMEOUT = 30.0  # seconds; a bulk load may wait where an answer may not
@@ -21,7 +21,7 @@ LoadSplit = Literal["full", "history"]
 async def load_histories(dataset: Dataset, redis: str, split: LoadSplit, progress: Progress) -> int:
     """Store every user's whole history (`full`), or the first 80 % of the test users' (`history`); users stored."""
     settings = Settings()
-    store = HistoryStore.connect(redis, LOAD_TIMEOUT, settings.history_limit, settings.history_ttl)
+    store = Store.connect(redis, settings, LOAD_TIMEOUT)
     lengths = dataset.sequences.lengths
     users = range(len(lengths))
     if split == "history":
@@ -31,7 +31,7 @@ async def load_histories(dataset: Dataset, redis: str, split: LoadSplit, progres
     ids = np.array(dataset.item_ids, dtype=object)
     for start in range(users.start, users.stop, USERS_PER_ROUND_TRIP):
         chunk = range(start, min(start + USERS_PER_ROUND_TRIP, users.stop))
-        await store.replace({dataset.user_ids[u]: _history(dataset, ids, u, int(lengths[u])) for u in chunk})
+        await store.histories.replace({dataset.user_ids[u]: _history(dataset, ids, u, int(lengths[u])) for u in chunk})
         progress.update(task, advance=len(chunk))
     await store.close()
     return len(users)

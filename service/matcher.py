@@ -1,142 +1,108 @@
-"""The request path: user → history → candidates, for a batch of users at once."""
+"""Questions → answers by one version of the model: the library. No Redis, no HTTP, no event loop."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Sequence
-from concurrent.futures import Executor
-from typing import NamedTuple
+from pathlib import Path
+from typing import Self
 
-from redis.exceptions import RedisError
-
-from models.bundle import Bundle
+from models.bundle import CURRENT, Bundle, current, load_bundle
+from models.live import LiveBundle
 from models.merge import Candidates
-from models.retriever import Source
-from models.sequences import PADDING
-from service import metrics
-from service.history import HistoryStore
-from service.retrieval import Asked, retrieve
+from models.retriever import Retriever
+from service.asked import Asked
+from service.explanation import explain
+from service.history import History
+from service.interests import read_interests
+from service.query import Match, Query
+from service.retrieval import retrieve
 from service.stopwatch import Stopwatch
 
+__all__ = ["Matcher", "Query"]
 logger = logging.getLogger(__name__)
 
 
-class Query(NamedTuple):
-    """One request for candidates; `history` (item ids, oldest first) follows what is stored of `user_id`."""
-
-    user_id: str | None = None
-    n: int = 50
-    exclude_seen: bool = True
-    exclude: Sequence[str] = ()
-    steps: int | None = None  # None: as many as the model was trained for
-    history: Sequence[str] = ()
-
-
-class Match(NamedTuple):
-    """Candidates, best first, distinct: min(n, available) of them."""
-
-    version: str
-    source: Source
-    degraded: str | None
-    item_ids: list[str]
-    scores: list[float]
-    interests: list[int] | None  # the interest that found each item; None for popular items
-    stages: dict[str, float]  # seconds in each stage, of the batch
-
-
 class Matcher:
-    """A bundle and a history store; match() is the service, with or without HTTP around it."""
+    """A bundle that answers; use one from one thread at a time."""
 
-    def __init__(self, bundle: Bundle, store: HistoryStore, executor: Executor) -> None:
-        self.bundle, self._store, self._executor = bundle, store, executor
+    def __init__(self, live: LiveBundle) -> None:
+        self.live = live
 
-    async def match(self, queries: Sequence[Query]) -> list[Match]:
-        """Answer a batch, in order. Users without a usable history get popular items, and so does everybody
-        whom an outage of Redis or a failure of the model hits: then `degraded` says which."""
-        bundle = self.bundle  # one version for the whole batch, whatever is reloaded meanwhile
-        watch = Stopwatch()
-        histories, outage = await self._histories(queries)
-        watch.lap("history")
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._executor, _answer, bundle, queries, histories, outage, watch)
+    @classmethod
+    def load(cls, path: Path | str) -> Self:
+        """Of a bundle's folder, or of what a folder of bundles serves; InputError where it is damaged."""
+        path = Path(path)
+        return cls(LiveBundle(load_bundle(current(path) if (path / CURRENT).exists() else path)))
 
-    async def _histories(self, queries: Sequence[Query]) -> tuple[list[list[str]], str | None]:
-        """What is stored of each user, then what came with the request; and why nothing could be read."""
-        users = [query.user_id for query in queries if query.user_id is not None]
-        stored: dict[str | None, list[str]] = {}
-        outage = None
-        if users:
-            try:
-                stored = dict(zip(users, await self._store.read(users), strict=True))
-            except RedisError as error:
-                logger.warning("no histories: %s", error)
-                outage = "history"
-        return [[*stored.get(query.user_id, ()), *query.history] for query in queries], outage
+    @property
+    def version(self) -> str:
+        """The version of the bundle."""
+        return self.live.base.version
 
+    def match(
+        self, queries: Sequence[Query], stored: Sequence[History] | None = None, watch: Stopwatch | None = None
+    ) -> list[Match]:
+        """Answer a batch, in order; `stored` is what each user did before.
 
-def _answer(
-    bundle: Bundle, queries: Sequence[Query], histories: list[list[str]], outage: str | None, watch: Stopwatch
-) -> list[Match]:
-    """The part of match() that computes; it runs in the executor."""
-    watch.restart()
-    asked = [_asked(bundle, query, history) for query, history in zip(queries, histories, strict=True)]
-    personal = [i for i, one in enumerate(asked) if one.history]
-    found: dict[int, Candidates] = {}
-    if personal:
+        Users without a usable history get popular items, and so does everybody whom a failure of the model hits: then
+        `degraded` says so.
+        """
+        watch = watch or Stopwatch()
+        bundle = self.live.bundle  # one state of the items for the whole batch
+        asked = [Asked.of(bundle, *both) for both in zip(queries, stored or [History()] * len(queries), strict=True)]
+        personal = [number for number, one in enumerate(asked) if one.history or any(one.given)]
+        answers: dict[int, Match] = {}
         try:
-            retrieved = retrieve(bundle.retriever, [asked[i] for i in personal], watch.lap)
-            found = dict(zip(personal, _lines(retrieved.candidates), strict=True))
-            if retrieved.shift is not None:
-                metrics.observe_shifts(retrieved.shift.tolist())
+            answers = _answers(bundle, bundle.retriever, queries, asked, personal, watch)
         except Exception:
             logger.exception("the model failed; answering with popular items")
-    others = [i for i in range(len(asked)) if i not in found]
-    popular: dict[int, Candidates] = {}
-    if others:
-        popular_items = retrieve(bundle.popular, [asked[i] for i in others]).candidates
-        popular = dict(zip(others, _lines(popular_items), strict=True))
-    answers = found | popular
-    matches = []
-    for i, one in enumerate(asked):
-        source = (bundle.retriever if i in found else bundle.popular).source
-        failed = "model" if i in popular and one.history else None
-        reason = (outage if queries[i].user_id is not None else None) or failed
-        matches.append(_match(bundle, answers[i], one.n, source, reason, watch.seconds))
-    metrics.observe_batch(watch.seconds, [len(history) for history in histories])
-    return matches
+        others = [number for number in range(len(asked)) if number not in answers]
+        popular = _answers(bundle, bundle.popular, queries, asked, others, watch)
+        for number in popular.keys() & set(personal):
+            popular[number] = popular[number]._replace(degraded="model")
+        return [answers[number] if number in answers else popular[number] for number in range(len(asked))]
 
 
-def _asked(bundle: Bundle, query: Query, history: list[str]) -> Asked:
-    rows = [bundle.rows[item] for item in history if item in bundle.rows]
-    excluded = {bundle.rows[item] for item in query.exclude if item in bundle.rows}
-    if query.exclude_seen:
-        excluded.update(rows)
-    # A reload may have brought a model of fewer steps than the caller was told of.
-    steps = bundle.config.steps if query.steps is None else min(query.steps, bundle.config.steps)
-    return Asked(rows, sorted(excluded), query.n, steps)
-
-
-def _lines(candidates: Candidates) -> list[Candidates]:
-    return [Candidates(*line) for line in zip(*candidates, strict=True)]
-
-
-def _match(
+def _answers(
     bundle: Bundle,
-    line: Candidates,
-    n: int,
-    source: Source,
-    degraded: str | None,
-    stages: dict[str, float],
-) -> Match:
-    size = int((line.rows[:n] != PADDING).sum())  # fewer than n only where the catalogue has no more
-    metrics.count_match(source, degraded)
+    retriever: Retriever,
+    queries: Sequence[Query],
+    asked: Sequence[Asked],
+    numbers: list[int],
+    watch: Stopwatch,
+) -> dict[int, Match]:
+    """Answers to some of the queries by one retriever, by number."""
+    if not numbers:
+        return {}
+    chosen = [asked[number] for number in numbers]
+    interests = read_interests(retriever, chosen)
+    watch.lap("encode")
+    found = retrieve(retriever, bundle.catalogue, bundle.index, chosen, interests, watch.lap)
+    answers = [_match(bundle, retriever, *both, watch) for both in zip(chosen, found, strict=True)]
+    if interests.encoded.shift is not None:
+        shifts = interests.encoded.shift.mean(axis=1).tolist()
+        read = zip(answers, shifts, chosen, strict=True)
+        answers = [answer._replace(shift=shift) if one.history else answer for answer, shift, one in read]
+    explained = [place for place, one in enumerate(chosen) if one.explain and retriever.source != "popular"]
+    if explained:
+        given = [[*queries[numbers[place]].topic, *queries[numbers[place]].like] for place in explained]
+        explanations = explain(retriever, bundle.catalogue, interests.of(explained), given)
+        for place, explanation in zip(explained, explanations, strict=True):
+            answers[place] = answers[place]._replace(explanation=explanation)
+    return dict(zip(numbers, answers, strict=True))
+
+
+def _match(bundle: Bundle, retriever: Retriever, one: Asked, candidates: Candidates, watch: Stopwatch) -> Match:
+    rows = candidates.rows[0].tolist()
     return Match(
         version=bundle.version,
-        source=source,
-        degraded=degraded,
-        item_ids=[bundle.item_ids[row - 1] for row in line.rows[:size]],
-        scores=line.scores[:size].tolist(),
-        interests=line.interests[:size].tolist() if source == "dmi" else None,
-        stages=stages,
+        source=retriever.source,
+        degraded=None,
+        item_ids=[bundle.catalogue.item_id(row) for row in rows],
+        scores=candidates.scores[0].tolist(),
+        interests=candidates.interests[0].tolist() if retriever.source == "dmi" else None,
+        stages=watch.seconds,
+        items=[bundle.catalogue.item(row) for row in rows] if one.explain else None,
+        explanation=[] if one.explain else None,
     )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from prometheus_client import (
     CollectorRegistry,
@@ -15,6 +17,9 @@ from prometheus_client import (
     generate_latest,
 )
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+
+if TYPE_CHECKING:
+    from service.query import Match
 
 LATENCY = (
     0.0005,
@@ -33,6 +38,7 @@ LATENCY = (
 SIZES = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 SHIFTS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.5, 2.0)  # 1 − cos, so 0 … 2
+SHARES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0)
 MULTIPROCESS_DIR = "PROMETHEUS_MULTIPROC_DIR"
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a `_created` beside every counter doubles the page, and nobody plots it
@@ -55,28 +61,31 @@ BUNDLE_LOADED = Gauge(
 )
 RELOADS = Counter("dmi_reload_total", "Attempts to load a bundle", ["result"])
 EVENTS = Counter("dmi_events_total", "Events received", ["result"])
+# An experiment is read off these: who answered whom, how fast, and what its users did then.
+VERSION_MATCHES = Counter("dmi_version_matches_total", "Match answers of a version", ["version", "source"])
+VERSION_SECONDS = Histogram(
+    "dmi_version_seconds", "Time in which a version answered its part of a batch", ["version"], buckets=LATENCY
+)
+VERSION_EVENTS = Counter("dmi_version_events_total", "Events of the users whom a version answers", ["version", "kind"])
+SHADOW_OVERLAP = Histogram(
+    "dmi_shadow_overlap", "Share of an answer that the shadow would have given, too", ["version"], buckets=SHARES
+)
 
 
-def observe_batch(stages: dict[str, float], history_lengths: list[int]) -> None:
-    """Note one batch of matches: seconds by stage, and the length of each user's history."""
+def observe_batch(matches: Iterable[Match], history_lengths: list[int], stages: dict[str, float]) -> None:
+    """Note one batch: each answer and its user's history, and seconds by stage."""
     BATCH_SIZE.observe(len(history_lengths))
     for stage, seconds in stages.items():
         STAGE_SECONDS.labels(stage).observe(seconds)
     for length in history_lengths:
         HISTORY_LENGTH.observe(length)
-
-
-def observe_shifts(shifts: list[float]) -> None:
-    """Note how far refinement turned the interests of each user."""
-    for shift in shifts:
-        INTEREST_SHIFT.observe(shift)
-
-
-def count_match(source: str, degraded: str | None) -> None:
-    """Count one answer by where it came from and, where it fell back, why."""
-    MATCHES.labels(source).inc()
-    if degraded:
-        DEGRADED.labels(degraded).inc()
+    for match in matches:
+        MATCHES.labels(match.source).inc()
+        VERSION_MATCHES.labels(match.version, match.source).inc()
+        if match.degraded:
+            DEGRADED.labels(match.degraded).inc()
+        if match.shift is not None:
+            INTEREST_SHIFT.observe(match.shift)
 
 
 def exposition() -> bytes:

@@ -57,7 +57,8 @@ class RequestMiddleware:
         finally:
             self._inflight -= 1
             INFLIGHT.dec()
-            route = scope["path"] if scope["path"] in self._paths else "unknown"
+            known = scope["path"] if scope["path"] in self._paths else "unknown"  # refused before it was routed
+            route = getattr(scope.get("route"), "path", known)
             REQUESTS.labels(route, str(status)).inc()
             REQUEST_SECONDS.labels(route).observe(time.perf_counter() - started)
 

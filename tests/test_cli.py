@@ -90,8 +90,15 @@ def test_serving_nothing_or_something_damaged_ends_with_2(artifacts, redis_url, 
 
 
 @pytest.mark.parametrize("url", ["nonsense://x", "redis://localhost/0?colour=red"])
-def test_what_is_no_redis_url_ends_with_2(artifacts, url):
+def test_what_is_no_redis_url_ends_with_2(artifacts, run, tmp_path, url):
     assert f"--redis {url}: " in refused(dmi("serve", "--artifacts", artifacts, "--redis", url), 2)
+    assert f"--redis {url}: " in refused(dmi("build", run, "--out", tmp_path / "out", "--redis", url), 2)
+    assert not (tmp_path / "out").exists()
+
+
+def test_weights_that_are_none_end_with_2(artifacts, redis_url):
+    finished = dmi("serve", "--artifacts", artifacts, "--redis", redis_url, DMI_EVENT_WEIGHTS="view=much")
+    assert "DMI_EVENT_WEIGHTS: " in refused(finished, 2)
 
 
 def test_a_variable_out_of_range_ends_with_2(artifacts, redis_url):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from models.diversity import diversify
+from models.diversity import crowd, diversify, maximal_marginal_relevance, most_under_limit
 from models.merge import Candidates
 
 NUM_ITEMS = 200
@@ -93,3 +93,59 @@ def test_equal_scores_and_empty_lines_are_no_trouble():
     )
     categories = np.array([-1, 7, 7, 8])
     assert diversify(candidates, categories, 0.5, 3).rows.tolist() == [[1, 3, 2], [0, 0, 0]]
+
+
+def by_definition(scores: list[float], vectors: np.ndarray, strength: float, n: int) -> list[int]:
+    """Maximal marginal relevance, one item at a time; positions among the candidates."""
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    value = [(score - min(scores)) / ((max(scores) - min(scores)) or 1) for score in scores]
+    chosen: list[int] = []
+    while len(chosen) < min(n, len(scores)):
+
+        def worth(i: int) -> float:
+            nearest = max((float(unit[i] @ unit[j]) for j in chosen), default=-1.0)
+            return (1 - strength) * value[i] - strength * nearest
+
+        chosen.append(max((i for i in range(len(scores)) if i not in chosen), key=worth))
+    return chosen
+
+
+@pytest.mark.parametrize("strength", [0.0, 0.1, 0.5, 0.9, 1.0])
+@pytest.mark.parametrize("n", [1, 10, 60])
+def test_marginal_relevance_is_its_definition(strength, n):
+    candidates = batch(users=1, size=40).line(0)
+    vectors = np.random.default_rng(1).normal(size=(candidates.rows.shape[1], 8)).astype(np.float32)
+    found = maximal_marginal_relevance(candidates, vectors, strength, n)
+    expected = by_definition(candidates.scores[0].tolist(), vectors, strength, n)
+    assert found.rows[0].tolist() == candidates.rows[0][expected].tolist()
+    assert found.scores[0].tolist() == candidates.scores[0][expected].tolist()
+
+
+def test_of_two_equal_vectors_the_second_waits():
+    candidates = Candidates(np.array([[1, 2, 3]]), np.array([[3, 2.9, 1]], np.float32), np.zeros((1, 3), np.int64))
+    vectors = np.array([[1, 0], [1, 0], [0, 1]], np.float32)
+    assert maximal_marginal_relevance(candidates, vectors, 0.5, 3).rows.tolist() == [[1, 3, 2]]
+
+
+def test_marginal_relevance_of_nothing_is_nothing():
+    nothing = Candidates(np.zeros((1, 0), np.int32), np.zeros((1, 0), np.float32), np.zeros((1, 0), np.int64))
+    assert maximal_marginal_relevance(nothing, np.zeros((0, 8), np.float32), 0.5, 3).rows.shape == (1, 0)
+
+
+@pytest.mark.parametrize("limit", [1, 2, 5])
+def test_a_crowd_loses_those_that_enough_better_ones_precede(limit):
+    candidates, categories = batch(), some_categories()
+    found = crowd(candidates, categories, limit)
+    for line in range(len(candidates.rows)):
+        taken: dict[int, int] = {}
+        expected = []
+        for row in candidates.rows[line][candidates.rows[line] > 0].tolist():
+            category = categories[row]
+            taken[category] = taken.get(category, 0) + 1
+            if category < 0 or taken[category] <= limit:
+                expected.append(row)
+        assert found.line(line).rows[0].tolist() == expected
+        assert len(expected) <= most_under_limit(categories[candidates.rows[line]], limit)
+    everything = np.arange(1, NUM_ITEMS + 1)[None]
+    whole = Candidates(everything, np.zeros(everything.shape, np.float32), np.zeros(everything.shape, np.int64))
+    assert crowd(whole, categories, limit).line(0).rows.shape[1] == most_under_limit(categories[1:], limit)

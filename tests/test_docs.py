@@ -15,7 +15,7 @@ COMMANDS = ("demo", "prepare", "train", "evaluate", "build", "load", "serve", "t
 README = (ROOT / "README.md").read_text()
 
 
-@pytest.mark.parametrize("path", sorted([*ROOT.glob("models/**/*.py"), *ROOT.glob("service/*.py")]), ids=str)
+@pytest.mark.parametrize("path", sorted([*ROOT.glob("models/**/*.py"), *ROOT.glob("service/**/*.py")]), ids=str)
 def test_the_readme_has_a_line_for_each_file(path):
     if path.name != "__init__.py":
         assert re.search(rf"^ +{re.escape(path.name)}\s+\S", README, re.MULTILINE), path

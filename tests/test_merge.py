@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from models.merge import Hits, merge
+from models.merge import Hits, interleave, merge
 
 
 def hits(rows, scores) -> Hits:
@@ -60,3 +60,32 @@ def test_a_line_does_not_depend_on_the_others():
     for line in range(6):
         alone = merge(Hits(rows[line : line + 1], scores[line : line + 1]), 10, excluded[line : line + 1])
         assert alone.rows[0].tolist() == together.rows[line].tolist()
+
+
+def weights(*of: float) -> np.ndarray:
+    return np.array([of], np.float32)
+
+
+def test_interleaved_interests_take_turns_as_often_as_their_weights_say():
+    rows = [[[1, 2, 3, 4, 5, 6], [11, 12, 13, 14, 15, 16]]]
+    found = interleave(hits(rows, [[[6, 5, 4, 3, 2, 1]] * 2]), 6, weights(2, 1))
+    assert found.rows.tolist() == [[1, 11, 2, 3, 12, 4]]
+    assert found.interests.tolist() == [[0, 1, 0, 0, 1, 0]]
+    assert found.scores.tolist() == [[6, 6, 5, 4, 5, 3]]
+
+
+def test_an_item_that_is_taken_does_not_cost_its_other_interest_a_turn():
+    found = interleave(hits([[[1, 2, 3], [1, 2, 9]]], [[[3, 2, 1], [3, 2, 1]]]), 4, weights(1, 1))
+    assert found.rows.tolist() == [[1, 2, 3, 9]]
+    assert found.interests.tolist() == [[0, 1, 0, 1]]
+
+
+def test_an_interest_that_has_no_more_leaves_its_turns_to_the_others():
+    found = interleave(hits([[[1, 0, 0], [7, 8, 9]]], [[[3, -9, -9], [3, 2, 1]]]), 5, weights(10, 0), np.array([[8]]))
+    assert found.rows.tolist() == [[1, 7, 9, 0, 0]]
+
+
+def test_interleaving_nothing_gives_nothing():
+    nothing = Hits(np.zeros((2, 3, 0), np.int32), np.zeros((2, 3, 0), np.float32))
+    assert interleave(nothing, 2, np.ones((2, 3), np.float32)).rows.tolist() == [[0, 0], [0, 0]]
+    assert merge(nothing, 2).rows.tolist() == [[0, 0], [0, 0]]

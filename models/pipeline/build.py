@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from models.bundle import (
+    CHANGES,
     CONFIG,
     ENCODER,
     FILES,
@@ -32,6 +33,7 @@ from models.bundle import (
     load_retriever,
     sha256,
 )
+from models.changes import Changes
 from models.dataset import Dataset, load_dataset
 from models.files import atomic_folder, fsync
 from models.index import ItemIndex
@@ -44,19 +46,22 @@ from models.pipeline.revision import git_revision
 from models.pipeline.run import WEIGHTS_FILE, load_model, load_run
 from models.popularity import Popularity
 
+UNCHANGED = Changes()
 PARITY_SAMPLE = 64
 PARITY_TOLERANCE = 1e-4  # relative to the largest interest; float32 sums in another order differ by about 1e-6
 
 
-def build(run_path: Path, artifacts: Path, data: Path | None = None) -> Bundle:
+def build(run_path: Path, artifacts: Path, data: Path | None = None, changes: Changes = UNCHANGED) -> Bundle:
     """Write ARTIFACTS/<version>/ whole, or nothing; versions are named by time and weights, and never edited.
+
+    `changes` of items, which the data do not know, go along: served from the bundle, they find their place in it.
 
     Raises InputError for a damaged run, RuntimeError where the exported encoder does not compute what the network does.
     """
     run = load_run(run_path)
     model = load_model(run_path, run)
     config = run.recipe.network if isinstance(run.recipe, Recipe) else run.recipe.counting
-    files = FILES[config.retriever]
+    files = (*FILES[config.retriever], *([CHANGES] if changes.until else []))
     dataset = load_dataset(data or run.data)
     require_catalogue(dataset, run.catalogue)
     weights_hash = sha256(run_path / WEIGHTS_FILE)
@@ -76,6 +81,8 @@ def build(run_path: Path, artifacts: Path, data: Path | None = None) -> Bundle:
         popular.save(folder / POPULAR)
         (folder / ITEM_IDS).write_bytes(orjson.dumps(dataset.item_ids))
         shutil.copyfile(dataset.path / "items.parquet", folder / ITEMS)
+        if changes.until:
+            (folder / CHANGES).write_text(changes.model_dump_json(exclude_defaults=True) + "\n")
         retriever = load_retriever(folder, config, popular)
         if isinstance(model, Network) and isinstance(retriever, MultiInterest):
             check_parity(model, retriever.encoder, dataset)

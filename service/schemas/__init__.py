@@ -1,0 +1,1 @@
+"""Request and answer bodies: the contract with callers, checked at the door."""

@@ -1,0 +1,69 @@
+"""The connection to Redis, and all that a batch wants to know of it in one round trip."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, Self
+
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from models.changes import Changes
+from service.history import History, HistoryStore
+from service.items import ItemStore
+from service.settings import Settings
+
+MAX_CONNECTIONS = 32
+
+
+class Read(NamedTuple):
+    """Histories, and the changes of items since."""
+
+    histories: list[History]
+    changes: Changes
+
+
+class Store:
+    """Nothing else speaks to Redis. Its errors are redis.exceptions.RedisError."""
+
+    def __init__(self, redis: Redis, settings: Settings) -> None:
+        self._redis = redis
+        self.histories = HistoryStore(redis, settings.history_limit, settings.history_ttl, settings.event_weights)
+        self.items = ItemStore(redis)
+
+    @classmethod
+    def connect(cls, url: str, settings: Settings, timeout: float | None = None) -> Self:
+        """A store on a pool of connections; nothing is sent yet. `timeout` in seconds for each command."""
+        timeout = settings.redis_timeout if timeout is None else timeout
+        pool = BlockingConnectionPool.from_url(
+            url,
+            max_connections=MAX_CONNECTIONS,
+            timeout=timeout,
+            socket_timeout=timeout,
+            socket_connect_timeout=timeout,
+            decode_responses=True,
+            # A connection that Redis closed while it was idle is opened again once, at once.
+            retry=Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
+        )
+        return cls(Redis(connection_pool=pool), settings)
+
+    async def ping(self) -> None:
+        """One round trip; raises where Redis is not to be reached."""
+        await self._redis.ping()
+
+    async def read(self, user_ids: Sequence[str], since: int) -> Read:
+        """The history of each user and the items changed after `since`: a second round trip only if there are any."""
+        pipe = self._redis.pipeline(transaction=False)
+        self.items.ask(pipe)
+        for user_id in user_ids:
+            self.histories.ask(pipe, user_id)
+        last, *members = await pipe.execute()
+        until = self.items.understood(last)
+        changes = await self.items.since(since) if until > since else []
+        return Read([self.histories.understood(one) for one in members], Changes(until=until, changes=tuple(changes)))
+
+    async def close(self) -> None:
+        """Give the connections back."""
+        await self._redis.aclose(close_connection_pool=True)

@@ -1,0 +1,174 @@
+"""Two versions side by side: who is answered by which, what the metrics tell apart, and swaps that nobody notices."""
+
+import json
+import shutil
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+
+from models.bundle import current, promote
+from service.embedded_redis import embedded_redis
+from tests.conftest import TOKEN, Service, serving, wait_until
+from tests.test_service import event, problem, series
+
+USERS = [f"user {number}" for number in range(400)]
+BEARER = {"Authorization": f"Bearer {TOKEN}"}
+
+
+def copy(folder: Path, name: str) -> str:
+    """A second version: the served one under another name, in its manifest too."""
+    first = current(folder).name
+    shutil.copytree(folder / first, folder / name)
+    manifest = (folder / name / "manifest.json").read_text().replace(first, name)
+    (folder / name / "manifest.json").write_text(manifest)
+    return name
+
+
+class Pair:
+    """A running service, its folder, and two versions."""
+
+    def __init__(self, service: Service, folder: Path) -> None:
+        self.service, self.folder = service, folder
+        self.first, self.second = current(folder).name, copy(folder, "20991231-000000-second00")
+
+    def experiment(self, **content: object) -> None:
+        """Write experiment.json and wait until the service has it."""
+        (self.folder / "experiment.json").write_text(json.dumps(content))
+        wait_until(
+            lambda: self.service.client.get("/version").json()["experiment"] == content, "the experiment to begin"
+        )
+
+    def end(self) -> None:
+        (self.folder / "experiment.json").unlink(missing_ok=True)
+        promote(self.folder, self.first)
+        wait_until(lambda: self.service.client.get("/version").json()["experiment"] is None, "the experiment to end")
+        wait_until(lambda: self.service.client.get("/version").json()["version"] == self.first, "the first version")
+
+    def versions(self) -> dict[str, str]:
+        """Which version answers each user."""
+        requests = [{"user_id": user, "n": 1} for user in USERS]
+        results = []
+        for start in range(0, len(requests), 200):
+            body = {"requests": requests[start : start + 200]}
+            results += self.service.client.post("/match", json=body).json()["results"]
+        return dict(zip(USERS, (result["version"] for result in results), strict=True))
+
+
+@pytest.fixture(scope="module")
+def pair(artifacts, tmp_path_factory) -> Iterator[Pair]:
+    folder = tmp_path_factory.mktemp("versions")
+    shutil.copytree(artifacts, folder / "artifacts")
+    with (
+        embedded_redis(folder / "redis") as url,
+        serving(folder / "artifacts", url, folder / "log", DMI_MAX_INFLIGHT="1000") as service,
+    ):
+        yield Pair(service, folder / "artifacts")
+
+
+def test_a_split_answers_its_share_of_the_users_always_the_same_ones(pair: Pair):
+    pair.experiment(version=pair.second, split=25.0)
+    by_user = pair.versions()
+    challenged = {user for user, version in by_user.items() if version == pair.second}
+    assert 0.15 < len(challenged) / len(USERS) < 0.35
+    assert pair.versions() == by_user
+    pair.experiment(version=pair.second, split=50.0)  # who was in stays in
+    assert challenged < {user for user, version in pair.versions().items() if version == pair.second}
+    third = copy(pair.folder, "20991231-000000-third000")
+    pair.experiment(version=third, split=25.0)  # another experiment, other users
+    assert {user for user, version in pair.versions().items() if version == third} != challenged
+    anonymous = pair.service.client.post("/match", json={"requests": [{"history": ["yoga-01"]}] * 20}).json()["results"]
+    assert {answer["version"] for answer in anonymous} == {pair.first}
+    pair.end()
+
+
+def test_an_experiment_is_read_off_the_metrics(pair: Pair):
+    pair.experiment(version=pair.second, split=50.0)
+    before = series(pair.service.client)
+    by_user = pair.versions()
+    pair.service.post_events(*(event(user, "yoga-01", kind="purchase") for user in USERS))
+    after = series(pair.service.client)
+
+    def grown(name: str) -> float:
+        return after.get(name, 0) - before.get(name, 0)
+
+    for version in (pair.first, pair.second):
+        users = sum(own == version for own in by_user.values())
+        assert grown(f'dmi_version_matches_total{{source="popular",version="{version}"}}') == users
+        assert grown(f'dmi_version_events_total{{kind="purchase",version="{version}"}}') == users
+        assert grown(f'dmi_version_seconds_count{{version="{version}"}}') > 0
+        assert after[f'dmi_bundle_info{{version="{version}"}}'] == 1
+    answer = pair.service.client.get("/match", params={"user_id": USERS[0]})
+    assert answer.headers["X-Model-Version"] == answer.json()["version"] == by_user[USERS[0]]
+    for user in USERS:
+        pair.service.client.delete(f"/users/{user}")
+    pair.end()
+
+
+def test_a_shadow_answers_nobody_and_is_compared(pair: Pair):
+    pair.experiment(version=pair.second, shadow=True)
+    assert set(pair.versions().values()) == {pair.first}
+    name = f'dmi_shadow_overlap_count{{version="{pair.second}"}}'
+    wait_until(lambda: series(pair.service.client).get(name, 0) > 0, "the shadow to compute")
+    measured = series(pair.service.client)
+    assert measured[f'dmi_shadow_overlap_sum{{version="{pair.second}"}}'] == measured[name]  # the same model
+    pair.end()
+
+
+def test_both_versions_hold_to_changes_of_items(pair: Pair):
+    pair.experiment(version=pair.second, split=50.0)
+    put = pair.service.client.put("/items/new-mat", json={"category": "Yoga", "like": ["yoga-01"]}, headers=BEARER)
+    assert put.status_code == 200
+    requests = [{"user_id": user, "n": 100, "category": ["Yoga"]} for user in USERS[:50]]
+    results = pair.service.client.post("/match", json={"requests": requests}).json()["results"]
+    assert {result["version"] for result in results} == {pair.first, pair.second}
+    assert all("new-mat" in [candidate["item_id"] for candidate in result["candidates"]] for result in results)
+    assert pair.service.client.delete("/items/new-mat", headers=BEARER).status_code == 204
+    pair.end()
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["{", '{"version": "no-such-version", "split": 10}', '{"version": "../etc", "split": 10}', '{"split": 10}', "[]"],
+)
+def test_an_experiment_that_cannot_be_changes_nothing(pair: Pair, content):
+    (pair.folder / "experiment.json").write_text(content)
+    detail = problem(pair.service.client.post("/admin/reload", headers=BEARER), 409)
+    assert detail.startswith(f"still serving {pair.first}: ")
+    assert set(pair.versions().values()) == {pair.first}
+    pair.end()
+
+
+def test_swaps_under_load_fail_nobody_and_mix_nothing(pair: Pair):
+    session = ["yoga-01", "espresso-03", "fishing-02"]
+    stop = threading.Event()
+
+    def ask(_: int) -> set[str]:
+        seen = set()
+        with httpx.Client(base_url=pair.service.url, timeout=30) as client:
+            while not stop.is_set():
+                answer = client.post("/match", json={"requests": [{"history": session, "n": 20}] * 8})
+                assert answer.status_code == 200, answer.text
+                results = answer.json()["results"]
+                assert all(len(result["candidates"]) == 20 and result["source"] == "dmi" for result in results)
+                assert all(result["degraded"] is None for result in results)
+                seen |= {result["version"] for result in results}
+        return seen
+
+    with ThreadPoolExecutor(4) as pool:
+        asking = [pool.submit(ask, number) for number in range(4)]
+        try:
+            for version in (pair.second, pair.first, pair.second, pair.first):
+                promote(pair.folder, version)
+                wait_until(
+                    lambda version=version: pair.service.client.get("/version").json()["version"] == version,
+                    "the swap",
+                )
+        finally:
+            stop.set()
+        versions = set().union(*(one.result() for one in asking))
+    assert versions == {pair.first, pair.second}
+    pair.end()
