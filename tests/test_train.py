@@ -41,7 +41,8 @@ def trained(dataset: Dataset, out: Path, *changes: str, model: str = "dmi", resu
 
 def test_killed_and_resumed_it_ends_with_the_weights_of_an_uninterrupted_run(small, tmp_path):
     whole, torn = tmp_path / "whole", tmp_path / "torn"
-    arguments = ["train", str(small.path), *(word for value in SMALL for word in ("--set", value)), "--out"]
+    settings = (*SMALL, "average=0.9")
+    arguments = ["train", str(small.path), *(word for value in settings for word in ("--set", value)), "--out"]
     assert dmi(*arguments, whole).returncode == 0
     process = subprocess.Popen([sys.executable, "-m", "service", *arguments, str(torn)], stdout=subprocess.DEVNULL)
     wait_until((torn / CHECKPOINT_FILE).exists, "the first checkpoint")
@@ -54,6 +55,19 @@ def test_killed_and_resumed_it_ends_with_the_weights_of_an_uninterrupted_run(sma
         assert expected.keys() == resumed.keys()
         assert all(torch.equal(expected[key], resumed[key]) for key in expected), name
     assert sorted(path.name for path in torn.iterdir()) == sorted(path.name for path in whole.iterdir())
+
+
+def test_the_weights_kept_are_a_moving_average_of_the_steps(small, tmp_path):
+    def tensors(name: str, *changes: str) -> dict[str, torch.Tensor]:
+        trained(small, tmp_path / name, *changes)
+        return load_file(tmp_path / name / CHECKPOINT_FILE)
+
+    one, two = tensors("one", "max_steps=1"), tensors("two", "max_steps=2")
+    both = tensors("both", "max_steps=2", "average=0.25")
+    for name in (name.removeprefix("model.") for name in one if name.startswith("model.")):
+        expected = 0.25 * one[f"model.{name}"] + 0.75 * two[f"model.{name}"]
+        assert torch.allclose(both[f"averaged.module.{name}"], expected), name
+        assert torch.equal(two[f"averaged.module.{name}"], two[f"model.{name}"]), name
 
 
 def test_resume_without_a_checkpoint_starts_and_a_finished_run_stays_finished(small, tmp_path):
@@ -131,7 +145,7 @@ def test_a_damaged_run_is_refused(small, tmp_path, name):
     [
         ("caser", "dim=16", "unknown model 'caser'; choose one of: dmi, dmi-plus, comirec-sa"),
         ("dmi", "dim", "'dim': expected name=value"),
-        ("dmi", "depth=3", "'depth=3': no such name; known: batch_size, coarse, contrast, dim"),
+        ("dmi", "depth=3", "'depth=3': no such name; known: average, batch_size, coarse, contrast, dim"),
         ("dmi", "num_items=3", "'num_items=3': no such name"),
         ("dmi", "dim=much", "dim: Input should be a valid integer"),
         ("dmi", "dropout=1", "dropout: Input should be less than 1"),

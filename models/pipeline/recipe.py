@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence, Set
 from typing import Annotated, Literal
 
-from annotated_types import Ge, Gt, Le
+from annotated_types import Ge, Gt, Le, Lt
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from models.config import NeighboursConfig, NetworkConfig, PopularConfig
@@ -28,6 +28,8 @@ class TrainConfig(BaseModel):
     num_negatives: Annotated[int, Ge(1), Le(1_000_000)] = 2048
     popularity: Annotated[float, Ge(0), Le(1)] = 0.0  # negatives are drawn by count^popularity, with logQ correction
     learning_rate: Annotated[float, Gt(0), Le(1)] = 2e-3
+    # The weights kept are an exponential moving average of the steps' with this decay; 0: those of the last step.
+    average: Annotated[float, Ge(0), Lt(1)] = 0.0
     weight_decay: Annotated[float, Ge(0), Le(10)] = 0.0
     max_steps: Annotated[int, Ge(1)] = 20_000
     eval_every: Annotated[int, Ge(1)] = 500

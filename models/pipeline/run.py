@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+from torch.optim.swa_utils import AveragedModel
 
 from models.errors import InputError
 from models.files import atomic_file
@@ -95,9 +96,12 @@ def save_best(path: Path, best: dict[str, Tensor]) -> None:
         save_file(best, temporary)
 
 
-def save_checkpoint(path: Path, model: Network, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
+def save_checkpoint(
+    path: Path, model: Network, averaged: AveragedModel, optimizer: torch.optim.Optimizer, progress: Progress
+) -> None:
     """Write all that the rest of the training depends on; random numbers are functions of seed and step."""
     tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
+    tensors |= {f"averaged.{name}": value for name, value in averaged.state_dict().items()}
     tensors |= {f"best.{name}": value for name, value in progress.best.items()}
     for name, parameter in model.named_parameters():
         tensors |= {f"adam.{name}.{key}": value for key, value in optimizer.state[parameter].items()}
@@ -106,8 +110,8 @@ def save_checkpoint(path: Path, model: Network, optimizer: torch.optim.Optimizer
         save_file({k: v.contiguous() for k, v in tensors.items()}, temporary, {"progress": json.dumps(numbers)})
 
 
-def load_checkpoint(path: Path, model: Network, optimizer: torch.optim.Optimizer) -> Progress:
-    """Put model and optimizer back where they were; a fresh Progress where there is no checkpoint."""
+def load_checkpoint(path: Path, model: Network, averaged: AveragedModel, optimizer: torch.optim.Optimizer) -> Progress:
+    """Put model, average and optimizer back where they were; a fresh Progress where there is no checkpoint."""
     file = path / CHECKPOINT_FILE
     if not file.exists():
         return Progress()
@@ -116,6 +120,7 @@ def load_checkpoint(path: Path, model: Network, optimizer: torch.optim.Optimizer
             numbers = json.loads(reader.metadata()["progress"])
         tensors = load_file(file)
         model.load_state_dict(_under("model.", tensors))
+        averaged.load_state_dict(_under("averaged.", tensors))
         for name, parameter in model.named_parameters():
             state = _under(f"adam.{name}.", tensors)
             optimizer.state[parameter] = {key: value.to(parameter.device) for key, value in state.items()}

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from rich.progress import Progress as ProgressBar
 from torch import Tensor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from models.dataset import Dataset
 from models.errors import InputError
@@ -65,25 +66,27 @@ def train(
     optimizer = torch.optim.AdamW(
         model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay, fused=True
     )
-    state = load_checkpoint(out, model, optimizer)
+    averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(settings.average))
+    state = load_checkpoint(out, model, averaged, optimizer)
     batches = Batches(users, recipe)
     task = bar.add_task("train", total=settings.max_steps, completed=state.step)
     losses: list[Tensor] = []
     started = time.perf_counter() - state.seconds
     while state.step < settings.max_steps and not state.stopped:
         losses.append(train_step(model, optimizer, batches[state.step], recipe.seed, state.step, settings))
+        averaged.update_parameters(model)
         state.step += 1
         if state.step % settings.eval_every == 0 or state.step == settings.max_steps:
             loss = float(torch.stack(losses).mean())
             losses.clear()
             if not math.isfinite(loss):
                 raise RuntimeError(f"the loss is {loss} at step {state.step}; lower --set learning_rate")
-            recall, ailments = _validate(model, dataset)
-            _note(state, model, recall, settings.patience)
+            recall, ailments = _validate(averaged.module, dataset)
+            _note(state, averaged.module, recall, settings.patience)
             state.seconds = time.perf_counter() - started
             if state.stale_evaluations == 0:
                 save_best(out, state.best)
-            save_checkpoint(out, model, optimizer, state)
+            save_checkpoint(out, model, averaged, optimizer, state)
             bar.console.print(f"step {state.step:>6}  loss {loss:.4f}  validation recall@50 {recall:.4f}")
             bar.console.print(f"{'':11}  {ailments}")
             bar.update(task, description=f"train · loss {loss:.3f} · best recall@50 {state.best_recall:.4f}")
