@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
@@ -129,6 +130,8 @@ def test_it_can_be_turned_off(artifacts: Path, redis_url: str, tmp_path: Path):
 
 
 def test_without_redis_there_are_no_users_to_show(artifacts: Path, tmp_path: Path):
-    with serving(artifacts, "redis://127.0.0.1:1", tmp_path / "log") as service:
+    with ExitStack() as stack:
+        with embedded_redis(tmp_path / "redis") as url:
+            service = stack.enter_context(serving(artifacts, url, tmp_path / "log"))
         assert "history store" in problem(service.client.get("/explorer/users"), 503)
         assert service.client.get("/explorer/items?q=mat").status_code == httpx.codes.OK
