@@ -29,7 +29,7 @@ OPTIONS = (
     "--disable-dev-shm-usage",  # containers give it 64 MB
     "--hide-scrollbars",
 )
-SECONDS = 20
+SECONDS = 30
 
 
 class Browser:

@@ -14,7 +14,7 @@ from selenium.webdriver.common.keys import Keys
 from models.bundle import MANIFEST, PLANE, current, promote
 from service.embedded_redis import embedded_redis
 from tests.browser import CHROMEDRIVER, CHROMIUM, Browser, chromium
-from tests.conftest import Service, serving
+from tests.conftest import Counted, Service, serving
 from tests.test_service import event
 
 pytestmark = pytest.mark.skipif(
@@ -124,12 +124,14 @@ def test_the_steps_show_what_refinement_changes(browser: Browser, page_service: 
 
 
 def test_playing_ends_with_the_refined_answer(browser: Browser, page_service: Service):
+    browser.prefer(prefers_reduced_motion="no-preference")  # items slide and fade here
     browser.open(f"{page_service.url}/?user=ann&steps=2")
     browser.one("#play").click()
     browser.wait(lambda: browser.texts("#steps-said") == ["coarse, 0 of 4 steps"], "the first step")
     browser.wait(lambda: browser.texts("#steps-said") == ["4 of 4 steps"], "the last step")
     browser.wait(lambda: browser.one("#play").text == "▶", "the end")
     browser.wait(lambda: browser.idle() and candidates(browser) == page_service.candidates("ann", n=40), "the answer")
+    browser.wait(lambda: not browser.all("[data-leaving]"), "what left to be gone")
 
 
 def test_a_click_on_an_item_is_an_event_and_changes_the_answer(browser: Browser, page_service: Service):
@@ -212,7 +214,10 @@ def test_excluding_takes_an_item_out_until_it_is_allowed_again(browser: Browser,
 def test_an_interest_shows_what_it_reads_and_what_it_prunes(browser: Browser, page_service: Service):
     browser.open(f"{page_service.url}/?user=ann")
     assert not browser.all("#history .pruned")
+    where = "return [...document.querySelectorAll('.event, .interest')].map((part) => part.getBoundingClientRect().y)"
+    before = browser.run(where)
     browser.one(".interest .choose").click()
+    assert browser.run(where) == before  # nothing moves under the pointer
     asked = {"requests": [{"user_id": "ann", "explain": True}]}
     (answer,) = page_service.client.post("/match", json=asked).json()["results"]
     read = answer["interests"][0]["history"]
@@ -320,6 +325,7 @@ def test_a_key_is_asked_for_and_kept(chrome: Browser, artifacts: Path, tmp_path:
     ):
         chrome.open(service.url)
         assert "DMI_API_KEYS" in chrome.one("#trouble").text
+        assert not chrome.one("#page").is_displayed()
         chrome.one("#key").send_keys("wrong", Keys.ENTER)
         chrome.wait(lambda: "not an API key" in chrome.one("#trouble").text, "the refusal")
         chrome.one("#key").clear()
@@ -360,4 +366,16 @@ def test_a_bundle_without_a_map_says_so(chrome: Browser, artifacts: Path, redis_
         chrome.open(f"{service.url}/?session&item=yoga-01")
         assert "no map" in chrome.one("#map").text
         assert len(candidates(chrome)) == 40
+        assert chrome.complaints() == []
+
+
+def test_models_without_interests_can_be_looked_at_too(
+    chrome: Browser, counted: Counted, redis_url: str, tmp_path: Path
+):
+    with serving(counted.artifacts, redis_url, tmp_path / "log") as service:
+        chrome.open(f"{service.url}/?session&item=yoga-01&item=yoga-02&diversity=0.5")
+        chrome.wait(lambda: len(candidates(chrome)) == 40, "the answer")
+        assert "no map" in chrome.one("#map").text
+        assert not chrome.one("#steps").is_enabled()
+        assert len(chrome.all("#history .event")) == 2
         assert chrome.complaints() == []

@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { combobox } from "./combobox.js";
-import { $, count, element, still, titled } from "./dom.js";
+import { $, element, many, still, titled } from "./dom.js";
 
 const PLAY = 900; // milliseconds for each step
 
@@ -36,7 +36,7 @@ export class Controls {
     });
     const find = async (text) => {
       if (!text) return [];
-      const found = (await api.items({ q: text, limit: 8 }, view().user)).items;
+      const found = (await api.items({ q: text, limit: 8 }, view().session ? null : view().user)).items;
       return found.map((item) => ({ value: item.item_id, label: titled(item), note: item.category ?? item.item_id }));
     };
     combobox($("add"), { label: "Add to the history", placeholder: "search items by title", find, choose: act.add });
@@ -54,9 +54,9 @@ export class Controls {
 
   /** The users to offer. */
   offerUsers(users) {
-    this.#users = users.map(({ user_id, events }) => ({ value: user_id, label: user_id, note: `${count(events)} events` }));
+    this.#users = users.map(({ user_id, events }) => ({ value: user_id, label: user_id, note: many(events, "event") }));
     const chips = users.slice(0, 6).map(({ user_id, events }) =>
-      element("li", {}, element("button", { type: "button", className: "chip", "data-user": user_id, title: `${count(events)} events`, textContent: user_id })),
+      element("li", {}, element("button", { type: "button", className: "chip", "data-user": user_id, title: many(events, "event"), textContent: user_id })),
     );
     $("users").replaceChildren(...chips);
   }
@@ -120,5 +120,5 @@ export class Controls {
 
 function said(step, steps) {
   if (!steps) return "this model does not refine";
-  return step === 0 ? `coarse, 0 of ${steps} steps` : `${step} of ${steps} steps`;
+  return step === 0 ? `coarse, 0 of ${many(steps, "step")}` : `${step} of ${many(steps, "step")}`;
 }

@@ -26,6 +26,8 @@ export const letter = (interest) => (interest < 26 ? String.fromCharCode(65 + in
 export const tint = (interest) => (interest === null ? "tint-none" : `tint-${interest % 8}`);
 
 export const percent = (share) => `${Math.round(100 * share)} %`;
+/** `4 steps`, `1 step` */
+export const many = (number, noun) => `${NAMED.format(number)} ${noun}${number === 1 ? "" : "s"}`;
 export const count = (number) => NAMED.format(number);
 export const still = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
 

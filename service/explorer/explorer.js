@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { Controls } from "./controls.js";
-import { $, count, letter, quietly, titled } from "./dom.js";
+import { $, count, element, letter, many, percent, quietly } from "./dom.js";
 import { showHistory, tellHistory } from "./history.js";
 import { listenToInterests, showInterests, showSelected } from "./interests.js";
 import { Marks, listenToItems, showItems } from "./items.js";
@@ -24,6 +24,7 @@ let catalogue = null;
 let answer = null;
 let marked = new Map();
 let [pointed, selected] = [null, null];
+let shownUser;
 let asking = new AbortController();
 
 const act = {
@@ -42,6 +43,8 @@ const act = {
   },
   exclude: (item) => change({ exclude: [...new Set([...view.exclude, item])] }),
 };
+/** The stored user who is looked at, if any. */
+const asker = () => (view.session ? null : view.user);
 const controls = new Controls(change, act, () => view);
 const askSoon = quietly(PAUSE, ask);
 
@@ -54,10 +57,12 @@ function change(part) {
 
 /** Ask for what the view says, and show the answer; a later question overtakes an earlier one. */
 async function ask() {
+  if (catalogue === null) return start();
   asking.abort();
   asking = new AbortController();
   const { signal } = asking;
-  const request = requestOf(view);
+  // Without vectors items differ by their categories only.
+  const request = requestOf(view, catalogue.explained ? "mmr" : "category");
   $("main").setAttribute("aria-busy", "true");
   try {
     const found = await api.match(request, signal);
@@ -73,37 +78,40 @@ async function ask() {
   $("main").setAttribute("aria-busy", "false");
 }
 
-/** Titles and places of everything in an answer, and the map of the version that gave it. */
+/** The items and categories of the version that answers the user. */
+async function learnCatalogue() {
+  catalogue = await api.catalogue(asker());
+  known.clear();
+  for (const item of catalogue.items) known.set(item.item_id, item);
+  controls.offerCategories(catalogue.categories);
+  map.setCatalogue(catalogue);
+  const [x, y] = catalogue.explained ?? [];
+  $("map-said").textContent = catalogue.explained
+    ? `the ${count(catalogue.items.length)} most popular items; the axes hold ${percent(x + y)} of the variance of all`
+    : "";
+}
+
+/** Titles and places of everything in an answer. */
 async function learn(found, signal) {
-  if (catalogue?.version !== found.version) {
-    catalogue = await api.catalogue(view.user);
-    known.clear();
-    for (const item of catalogue.items) known.set(item.item_id, item);
-    controls.offerCategories(catalogue.categories);
-    map.setCatalogue(catalogue);
-    $("map-said").textContent = catalogue.explained
-      ? `the ${count(catalogue.items.length)} most popular items; the two axes hold ${Math.round(100 * (catalogue.explained[0] + catalogue.explained[1]))} % of their variance`
-      : "";
-  }
+  if (catalogue.version !== found.version) await learnCatalogue();
   const faces = found.interests.map((interest) => interest.face).filter(Boolean);
   const shown = [...found.candidates, ...faces, ...historyOf(found), ...[...view.history, ...view.exclude].map((item_id) => ({ item_id }))];
   const unknown = [...new Set(shown.map((item) => item.item_id))].filter((item) => !known.has(item));
   if (unknown.length) {
-    const { items } = await api.items({ id: unknown.slice(-LOOKED_UP) }, view.user, signal);
+    const { items } = await api.items({ id: unknown.slice(-LOOKED_UP) }, asker(), signal);
     for (const item of items) known.set(item.item_id, item);
   }
 }
 
 const historyOf = (found) => found.interests.find((interest) => interest.history.length)?.history ?? [];
 
-let shownUser;
 function show({ answer: found, waited, stages }, columns, request) {
-  const user = view.session ? null : view.user;
-  const fresh = shownUser !== user;
-  shownUser = user;
+  const fresh = shownUser !== asker();
+  shownUser = asker();
   answer = { ...found, candidates: found.candidates.map((candidate, rank) => ({ ...candidate, rank })) };
   marked = marks.compare(answer.candidates, fresh);
   if (!answer.interests.some((interest) => interest.interest === selected)) selected = null;
+  $("interests-part").hidden = !answer.interests.length;
   showTiming(stages, waited);
   showItems($("candidates"), answer.candidates, marked, { named: true });
   const ranks = new Map(answer.candidates.map((candidate) => [candidate.item_id, candidate.rank]));
@@ -112,7 +120,7 @@ function show({ answer: found, waited, stages }, columns, request) {
   showActive();
   controls.show(view, running.steps, known);
   const news = [...marked.values()].filter((mark) => mark === "new").length;
-  const of = answer.source === "popular" ? "popular items" : `candidates of ${answer.interests.length} interests`;
+  const of = answer.source === "popular" ? "popular items" : `candidates of ${many(answer.interests.length, "interest")}`;
   $("answer-said").textContent = `${count(answer.candidates.length)} ${of}${news ? `, ${news} new` : ""}`;
   $("said").textContent = `${$("answer-said").textContent}; refinement ${$("steps-said").textContent}`;
   note();
@@ -133,7 +141,7 @@ function showActive() {
   showSelected(selected);
   map.show({ ...answer, history, known, active });
   for (const node of document.querySelectorAll("#candidates > .item")) {
-    node.classList.toggle("own", node.dataset.interest === String(active));
+    node.classList.toggle("own", active !== null && node.dataset.interest === String(active));
   }
 }
 
@@ -151,9 +159,10 @@ function note() {
 function fail(problem) {
   $("main").setAttribute("aria-busy", "false");
   $("key-form").hidden = !problem.wantsKey;
-  const again = Object.assign(document.createElement("button"), { type: "button", className: "quiet", textContent: "Try again" });
+  $("page").hidden = catalogue === null; // nothing on it could be used
+  const again = element("button", { type: "button", className: "quiet", textContent: "Try again" });
   again.addEventListener("click", () => (answer === null ? start() : ask()));
-  const title = Object.assign(document.createElement("b"), { textContent: `${problem.title ?? "The page failed"}: ` });
+  const title = element("b", { textContent: `${problem.title ?? "The page failed"}: ` });
   $("trouble").replaceChildren(title, `${problem.message} `, again);
   $("trouble").hidden = false;
   if (problem.wantsKey) $("key").focus();
@@ -170,13 +179,15 @@ async function start() {
   try {
     running = await api.version();
     $("key-form").hidden = true;
-    $("about").textContent = `${running.model} ${running.version} · ${count(running.num_items)} items · ${running.num_interests} interests · ${running.steps} refinement steps`;
+    $("page").hidden = false;
+    $("about").textContent = `${running.model} ${running.version} · ${many(running.num_items, "item")} · ${many(running.num_interests, "interest")} · ${many(running.steps, "refinement step")}`;
     const { users } = await api.users(USERS).catch((problem) => (problem.wantsKey ? Promise.reject(problem) : { users: [] }));
     controls.offerUsers(users);
     if (view.user === null && !view.session) {
       if (users.length) view.user = users[0].user_id;
       else view.session = true;
     }
+    await learnCatalogue();
   } catch (problem) {
     fail(problem);
     return;
@@ -221,7 +232,11 @@ function listen() {
     $("trouble").hidden = true;
     start();
   });
-  $("copy").addEventListener("click", () => navigator.clipboard?.writeText($("curl").textContent));
+  $("copy").hidden = !navigator.clipboard; // browsers have one only where the connection is secure
+  $("copy").addEventListener("click", async () => {
+    await navigator.clipboard.writeText($("curl").textContent);
+    $("copy").textContent = "Copied";
+  });
   const wide = matchMedia("(min-width: 1080px)");
   const unfold = () => ($("filters").open = wide.matches);
   wide.addEventListener("change", unfold);

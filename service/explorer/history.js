@@ -1,6 +1,6 @@
 /** The history as a strip of titles: what each interest reads of it, and what it ignores. */
 
-import { $, count, element, percent, tint, titled } from "./dom.js";
+import { $, element, letter, many, percent, tint, titled } from "./dom.js";
 import { showKeyed } from "./keyed.js";
 import { categoryColour } from "./theme.js";
 
@@ -27,12 +27,15 @@ export function showHistory(items, interests, active, categories, removable) {
     node.querySelector(".dot").style.background = categoryColour(categories.indexOf(item.category));
     node.querySelector(".said").textContent = `, ${item.category ?? "no category"}`;
     node.querySelector(".read").textContent = !read ? "" : read.pruned ? ", pruned" : `, attention ${percent(read.weight)}`;
-    node.querySelector(".value").textContent = read && !read.pruned ? percent(read.weight) : "";
+    const keepers = shares(readers, place);
+    const value = node.querySelector(".value"); // as wide with a figure as with a letter: nothing may move under the pointer
+    value.textContent = read ? (read.pruned ? "" : percent(read.weight)) : (keepers[0] && letter(keepers[0].interest)) ?? "";
+    value.className = `value ${read ? "" : tint(keepers[0]?.interest ?? null)}`;
     const attention = read ? `: attention ${percent(read.weight)}${read.pruned ? ", pruned before refinement" : ""}` : "";
     node.title = `${item.category ?? item.item_id}${attention}`;
     const bar = node.querySelector(".bar");
     if (read) bar.replaceChildren(piece(tint(active), read.pruned ? 0 : read.weight / most));
-    else bar.replaceChildren(...shared(readers, place));
+    else bar.replaceChildren(...keepers.map(({ interest, share }) => piece(tint(interest), share)));
     const remove = node.querySelector(".remove");
     remove.hidden = !removable;
     remove.dataset.place = place;
@@ -43,7 +46,7 @@ export function showHistory(items, interests, active, categories, removable) {
 /** What to say beside the heading. */
 export function tellHistory(items, chosen, name) {
   if (!items.length) $("history-said").textContent = "empty: choose items below, or search for some";
-  else if (!chosen) $("history-said").textContent = `${count(items.length)} events that the model reads, oldest first`;
+  else if (!chosen) $("history-said").textContent = `${many(items.length, "event")} that the model reads, oldest first`;
   else {
     const kept = chosen.history.filter((one) => !one.pruned).length;
     $("history-said").textContent = `interest ${name} keeps ${kept} of ${chosen.history.length}; the rest is pruned before refinement`;
@@ -64,11 +67,12 @@ function chip() {
   );
 }
 
-/** The interests' shares of an item, those that pruned it left out. */
-function shared(readers, place) {
+/** The interests that kept an item and their shares of it, the largest first. */
+function shares(readers, place) {
   const kept = readers.filter((interest) => interest.history[place] && !interest.history[place].pruned);
   const total = kept.reduce((sum, interest) => sum + interest.history[place].weight, 0);
-  return kept.map((interest) => piece(tint(interest.interest), interest.history[place].weight / Math.max(total, 1e-9)));
+  const found = kept.map(({ interest, history }) => ({ interest, share: history[place].weight / Math.max(total, 1e-9) }));
+  return found.sort((one, other) => other.share - one.share);
 }
 
 function piece(className, share) {

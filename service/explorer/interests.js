@@ -16,7 +16,7 @@ export function showInterests(interests, found, answered, marks) {
     const own = found.filter((candidate) => candidate.interest === interest.interest);
     showItems(node.querySelector(".candidates"), own.slice(0, SHOWN), marks);
     const share = answered.filter((candidate) => candidate.interest === interest.interest).length;
-    node.querySelector(".rest").textContent = share ? `${share} of the ${answered.length} in the answer` : "none in the answer: others score higher";
+    node.querySelector(".rest").textContent = share ? `${share} of the answer’s ${answered.length}` : `none of the answer’s ${answered.length}: others score higher`;
   });
 }
 
@@ -76,7 +76,7 @@ function fill(node, interest) {
   node.querySelector(".choose .meta").textContent = interest.face?.category ?? "";
   node.querySelector(".weight dd").textContent = percent(interest.weight);
   const shift = node.querySelector(".shift");
-  shift.querySelector("dd").textContent = interest.shift.toFixed(2);
+  shift.querySelector("dd").textContent = Math.abs(interest.shift).toFixed(2); // −0.00 is no figure
   shift.title = "1 − cos(coarse, served): how far refinement turned it";
   const kept = interest.history.filter((one) => !one.pruned).length;
   node.querySelector(".kept").hidden = !interest.history.length;

@@ -5,13 +5,16 @@ import { categoryColour } from "./theme.js";
 
 const MARGIN = 26;
 const NEAR = 14; // pixels within which the pointer finds an item
-const HEAD = 16; // pixels: radius of an interest's disc
+const [DISC, HEAD] = [12, 11]; // pixels: radius of an interest’s disc, length of an arrow’s head
 const SVG = "http://www.w3.org/2000/svg";
 
 export class ItemMap {
   #host;
   #canvas = element("canvas", { ariaHidden: "true" });
   #drawing = shape("svg", { role: "img" });
+  #below = shape("g", {});
+  #above = shape("g", {});
+  #arrows = new Map(); // interest → its arrow, which moves from answer to answer
   #tip = element("p", { className: "tip", hidden: true });
   #catalogue = null;
   #shown = { interests: [], candidates: [], history: [], known: new Map(), active: null };
@@ -20,6 +23,7 @@ export class ItemMap {
   /** `add(item_id)` is called for an item that is clicked. */
   constructor(host, add) {
     this.#host = host;
+    this.#drawing.append(this.#below, this.#above);
     new ResizeObserver(() => this.paint()).observe(host);
     host.addEventListener("pointermove", (event) => this.#tell(this.#nearest(event)));
     host.addEventListener("pointerleave", () => this.#tell(null));
@@ -57,12 +61,25 @@ export class ItemMap {
     const dim = (interest) => (active !== null && active !== interest ? "dim" : "");
     const pruned = new Set(interests.find((one) => one.interest === active)?.history.filter((one) => one.pruned).map((one) => one.item_id));
     const drawn = interests.filter((interest) => interest.path);
-    this.#drawing.replaceChildren(
+    this.#below.replaceChildren(
       ...found.map(({ item, x, y }) => shape("circle", { cx: x, cy: y, r: 4.5, class: `found ${tint(item.interest)} ${dim(item.interest)}` })),
       ...past.map(({ item, x, y }) => shape("rect", { x: x - 4.5, y: y - 4.5, width: 9, height: 9, class: `past ${pruned.has(item.item_id) ? "dim" : ""}`, transform: `rotate(45 ${x} ${y})` })),
       ...this.#labels(past, found),
-      ...drawn.map((interest) => arrow(interest, interest.path.map(at), dim(interest.interest))),
     );
+    for (const [number, arrow] of this.#arrows) {
+      if (drawn.some((interest) => interest.interest === number)) continue;
+      arrow.remove();
+      this.#arrows.delete(number);
+    }
+    for (const { interest, path } of drawn) {
+      if (!this.#arrows.has(interest)) {
+        this.#arrows.set(interest, newArrow(interest));
+        this.#above.append(this.#arrows.get(interest));
+      }
+      const arrow = this.#arrows.get(interest);
+      arrow.setAttribute("class", `drawn-interest ${tint(interest)} ${dim(interest)}`);
+      aim(arrow, path.map(at));
+    }
     this.#drawing.setAttribute("aria-label", `${this.#catalogue.items.length} items; ${past.length} of the history, ${found.length} candidates, ${drawn.length} interests`);
   }
 
@@ -134,27 +151,34 @@ export class ItemMap {
 }
 
 /** An interest: a ring where it was coarse, the way it went, and a disc with its letter where it is searched with. */
-function arrow(interest, points, dim) {
-  const [start, end] = [points[0], points.at(-1)];
-  const length = Math.hypot(end.x - start.x, end.y - start.y);
-  const group = shape("g", { class: `drawn-interest ${tint(interest.interest)} ${dim}` });
-  const letterOf = shape("text", { x: end.x, y: end.y, class: "letter", "text-anchor": "middle", "dominant-baseline": "central" });
-  letterOf.textContent = letter(interest.interest);
-  group.append(
+function newArrow(interest) {
+  const name = shape("text", { class: "letter", "text-anchor": "middle", "dominant-baseline": "central" });
+  name.textContent = letter(interest);
+  const [arrow, end] = [shape("g", {}), shape("g", { class: "end" })];
+  end.append(shape("circle", { r: DISC, class: "refined" }), name);
+  arrow.append(shape("g", {}), end);
+  return arrow;
+}
+
+/** Let an arrow go through these points, coarse first. */
+function aim(arrow, points) {
+  const [way, end] = arrow.children;
+  const [from, to] = [points[0], points.at(-1)];
+  const before = points.findLast((point) => Math.hypot(to.x - point.x, to.y - point.y) > DISC + HEAD);
+  way.replaceChildren(
     shape("polyline", { points: points.map(({ x, y }) => `${x},${y}`).join(" ") }),
-    shape("circle", { cx: start.x, cy: start.y, r: 5, class: "coarse" }),
+    shape("circle", { cx: from.x, cy: from.y, r: 5, class: "coarse" }),
     ...points.slice(1, -1).map(({ x, y }) => shape("circle", { cx: x, cy: y, r: 2.5, class: "between" })),
+    ...(before ? [head(before, to)] : []),
   );
-  if (length > HEAD + 12) group.append(head(points.at(-2), end));
-  group.append(shape("circle", { cx: end.x, cy: end.y, r: 12, class: "refined" }), letterOf);
-  return group;
+  end.style.transform = `translate(${to.x}px, ${to.y}px)`;
 }
 
 /** The head of an arrow that ends at the edge of the disc around `to`. */
 function head(from, to) {
   const angle = Math.atan2(to.y - from.y, to.x - from.x);
   const corner = (distance, turn) => `${to.x - distance * Math.cos(angle + turn)},${to.y - distance * Math.sin(angle + turn)}`;
-  return shape("polygon", { points: [corner(13, 0), corner(24, 0.26), corner(24, -0.26)].join(" ") });
+  return shape("polygon", { points: [corner(DISC + 1, 0), corner(DISC + HEAD, 0.26), corner(DISC + HEAD, -0.26)].join(" ") });
 }
 
 function middle(numbers) {

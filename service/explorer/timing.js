@@ -9,11 +9,11 @@ export function showTiming(stages, waited) {
   bar.setAttribute("aria-label", stages.map(([name, milliseconds]) => `${name} ${milliseconds.toFixed(2)} ms`).join(", "));
   const legend = element("ul", { className: "legend" });
   for (const [name, milliseconds] of stages) {
-    const piece = element("span", { className: `stage ${name}`, title: `${name} ${milliseconds.toFixed(2)} ms` });
+    const piece = element("span", { className: `stage stage-${name}`, title: `${name} ${milliseconds.toFixed(2)} ms` });
     piece.style.flexGrow = Math.max(milliseconds / Math.max(total, 1e-9), 0.005);
     bar.append(piece);
     legend.append(
-      element("li", {}, element("i", { className: `stage ${name}` }), `${name} `, element("b", { textContent: milliseconds.toFixed(1) })),
+      element("li", {}, element("i", { className: `stage stage-${name}` }), `${name} `, element("b", { textContent: milliseconds.toFixed(1) })),
     );
   }
   const said = element(

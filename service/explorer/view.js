@@ -46,12 +46,12 @@ export function columnsOf(request, interests) {
   return { ...request, merge: "interleaved", n: Math.max(EACH * interests, 1), diversity: 0, explain: true };
 }
 
-/** The request of POST /match that shows a view. */
-export function requestOf(view) {
+/** The request of POST /match that shows a view; `diversify` is how items differ for the served model. */
+export function requestOf(view, diversify) {
   const request = view.session ? { history: view.history } : { user_id: view.user };
   request.n = view.n;
   if (view.steps !== null) request.steps = view.steps;
-  if (view.diversity > 0) request.diversity = view.diversity;
+  if (view.diversity > 0) Object.assign(request, { diversity: view.diversity, diversify });
   if (view.max !== null) request.max_per_category = view.max;
   if (view.merge !== DEFAULTS.merge) request.merge = view.merge;
   if (!view.seen) request.exclude_seen = false;
