@@ -10,8 +10,9 @@ export class Controls {
   #change;
   #playing = 0;
   #steps = 0;
+  #users = []; // options of the field for a user
 
-  /** `change(part, options)` takes over a part of the view; `act` adds and excludes items; `view()` is the view. */
+  /** `change(part)` takes over a part of the view; `act` adds and excludes items; `view()` is the view. */
   constructor(change, act, view) {
     this.#change = change;
     const number = (field) => (field.value !== "" && field.checkValidity() ? Number(field.value) : null);
@@ -49,8 +50,6 @@ export class Controls {
       find: async (text) => this.#users.filter((user) => user.value.includes(text)).slice(0, 12),
     });
   }
-
-  #users = [];
 
   /** The users to offer. */
   offerUsers(users) {

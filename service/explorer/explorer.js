@@ -146,14 +146,19 @@ function showActive() {
 }
 
 function note() {
-  const said = {
-    history: "The history store cannot be reached: this is what the model makes of nothing stored.",
-    model: "The model failed: these are popular items.",
-  }[answer.degraded];
-  const nobody = view.session ? "Nothing in the history yet: these are popular items. Click one to begin." : `Nothing is stored of “${view.user}” that the model knows: these are popular items. Click one to begin.`;
-  const text = said ?? (answer.source === "popular" ? nobody : answer.candidates.length ? "" : "No item satisfies these filters.");
-  $("note").textContent = text;
-  $("note").hidden = !text;
+  $("note").textContent = noted();
+  $("note").hidden = !noted();
+}
+
+/** What has to be said of the answer, if anything. */
+function noted() {
+  if (answer.degraded === "history") return "The history store cannot be reached: this is what the model makes of nothing stored.";
+  if (answer.degraded) return "The model failed: these are popular items.";
+  if (!answer.candidates.length) return "No item satisfies these filters.";
+  if (answer.source !== "popular") return "";
+  if (!running.num_interests) return "The served model knows popular items only, the same for everybody.";
+  const whose = view.session ? "in this session" : `stored of “${view.user}”`;
+  return `There is nothing ${whose} that the model knows: these are popular items. Click one to begin.`;
 }
 
 function fail(problem) {
@@ -243,6 +248,6 @@ function listen() {
   unfold();
 }
 
-installTheme(() => map.paint());
+installTheme(showActive);
 listen();
 start();
