@@ -239,6 +239,7 @@ def test_a_view_can_be_shared(browser: Browser, page_service: Service):
     assert candidates(browser) == page_service.candidates("ann", **asked)
     assert browser.driver.current_url == address
     assert browser.texts("#diversity-said") == ["0.50"]
+    assert '"diversity":0.5' in browser.texts("#curl")[0]
 
 
 def test_the_keyboard_is_enough(browser: Browser, page_service: Service):

@@ -35,6 +35,13 @@ export async function match(request, signal) {
   return { answer, waited, stages: stagesOf(response.headers.get("Server-Timing") ?? "") };
 }
 
+/** The same request as a command to copy; the key stays here. */
+export function curl(request) {
+  const body = JSON.stringify({ requests: [request] }).replaceAll("'", "'\\''");
+  const bearer = key.get() ? " -H 'Authorization: Bearer …'" : "";
+  return `curl -X POST ${location.origin}/match -H 'Content-Type: application/json'${bearer} -d '${body}'`;
+}
+
 const post = (path, body) => call(path, sending(body));
 
 function sending(body, signal) {

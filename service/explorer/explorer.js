@@ -124,7 +124,7 @@ function show({ answer: found, waited, stages }, columns, request) {
   $("answer-said").textContent = `${count(answer.candidates.length)} ${of}${news ? `, ${news} new` : ""}`;
   $("said").textContent = `${$("answer-said").textContent}; refinement ${$("steps-said").textContent}`;
   note();
-  $("curl").textContent = curl(request);
+  $("curl").textContent = api.curl(request);
   $("fork").hidden = view.session || !historyOf(answer).length;
   $("clear").hidden = !view.session || !view.history.length;
   document.title = `${view.session ? "A session" : view.user} · DMI Match explorer`;
@@ -171,12 +171,6 @@ function fail(problem) {
   $("trouble").replaceChildren(title, `${problem.message} `, again);
   $("trouble").hidden = false;
   if (problem.wantsKey) $("key").focus();
-}
-
-function curl(request) {
-  const body = JSON.stringify({ requests: [request] }).replaceAll("'", "'\\''");
-  const key = api.key.get() ? " -H 'Authorization: Bearer …'" : "";
-  return `curl -X POST ${location.origin}/match -H 'Content-Type: application/json'${key} -d '${body}'`;
 }
 
 /** Find out what is served and who is stored, and show the first answer. */
