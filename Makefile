@@ -4,7 +4,7 @@ VENV := .venv
 PIP := $(VENV)/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench clean
+.PHONY: help demo test lint bench screenshot clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -24,6 +24,9 @@ bench: $(VENV)/train.stamp ## the benchmarks, on what `make demo` made
 	$(VENV)/bin/dmi bench batches
 	$(VENV)/bin/dmi bench encoder
 	$(VENV)/bin/dmi bench training
+
+screenshot: $(VENV)/dev.stamp ## docs/explorer.png anew, from what `make demo` made; needs chromium-driver
+	$(VENV)/bin/python -m tests.screenshot
 
 clean: ## remove the virtual environment and the demo's files
 	rm -rf $(VENV) demo

@@ -102,6 +102,21 @@ class AmendedCatalogue(Catalogue):
         """See `Catalogue.item`."""
         return self._items.get(row) or self._base.item(row)
 
+    def find(self, text: str, most: int) -> list[int]:
+        """See `Catalogue.find`; changed items come first."""
+        wanted = text.lower()
+        changed = [row for row, item in self._items.items() if wanted in f"{item.title or ''}\n{item.item_id}".lower()]
+        gone = {*self._items, *self._deleted.tolist()}
+        own = [row for row in self._base.find(text, most + len(gone)) if row not in gone]
+        return (changed + own)[:most]
+
+    @property
+    def largest_categories(self) -> list[str]:
+        """See `Catalogue.largest_categories`; those that only new items have come last."""
+        known = self._base.largest_categories
+        named = {name for item in self._items.values() for name in (item.category, *item.categories) if name}
+        return known + sorted(named - set(known))
+
     def rows_of(self, categories: Sequence[str]) -> Rows:
         """See `Catalogue.rows_of`."""
         wanted = set(categories)

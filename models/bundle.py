@@ -19,6 +19,7 @@ from models.files import atomic_file
 from models.index import ItemIndex
 from models.multi_interest import MultiInterest
 from models.neighbours import Neighbours
+from models.plane import Plane
 from models.popularity import Popularity
 from models.retriever import Retriever
 
@@ -28,6 +29,7 @@ ITEM_IDS, ITEMS, INDEX, POPULAR, METRICS = (
     "item_ids.json", "items.parquet", "index.faiss", "popular.npy", "metrics.json",
 )  # fmt: skip
 CHANGES = "changes.json"  # only where items were changed
+PLANE = "plane.safetensors"  # only where items have vectors, and not in bundles older than the explorer page
 FILES: dict[RetrieverName, tuple[str, ...]] = {
     "multi-interest": (CONFIG, WEIGHTS, ENCODER, ITEM_IDS, ITEMS, INDEX, POPULAR, METRICS),
     "neighbours": (CONFIG, WEIGHTS, ITEM_IDS, ITEMS, POPULAR, METRICS),
@@ -68,6 +70,7 @@ class Bundle:
     catalogue: Catalogue
     popular: Popularity
     changes: Changes  # of items, that the bundle was built with
+    plane: Plane | None = None  # to draw its items on
 
     @property
     def version(self) -> str:
@@ -97,7 +100,7 @@ def load_bundle(path: Path) -> Bundle:
     for name in FILES[manifest.retriever]:
         if name not in manifest.files:
             raise InputError(f"{path / MANIFEST} does not list {name}; build the bundle again")
-    for name in (*FILES[manifest.retriever], *({CHANGES} & manifest.files.keys())):
+    for name in (*FILES[manifest.retriever], *({CHANGES, PLANE} & manifest.files.keys())):
         if not (path / name).is_file():
             raise InputError(f"{path / name} is missing; build the bundle again or serve another version")
         if sha256(path / name) != manifest.files[name]:
@@ -107,6 +110,7 @@ def load_bundle(path: Path) -> Bundle:
         item_ids: list[str] = orjson.loads((path / ITEM_IDS).read_bytes())
         popular = Popularity.load(path / POPULAR, config.num_items)
         retriever = load_retriever(path, config, popular)
+        plane = load_plane(path, config) if PLANE in manifest.files else None
     except InputError:
         raise
     except (ValidationError, ValueError, SafetensorError) as error:
@@ -116,7 +120,7 @@ def load_bundle(path: Path) -> Bundle:
         raise InputError(f"{path / ITEM_IDS} holds {len(item_ids)} ids, where {CONFIG} says {config.num_items} items")
     rows = {item: row for row, item in enumerate(item_ids, start=1)}
     catalogue = Catalogue.load(path / ITEMS, item_ids, rows)
-    return Bundle(path, manifest, config, retriever, item_ids, rows, catalogue, popular, load_changes(path))
+    return Bundle(path, manifest, config, retriever, item_ids, rows, catalogue, popular, load_changes(path), plane)
 
 
 def load_changes(path: Path) -> Changes:
@@ -131,6 +135,11 @@ def load_retriever(path: Path, config: Config, popular: Popularity) -> Retriever
     if isinstance(config, NeighboursConfig):
         return Neighbours.load(path / WEIGHTS, config)
     return popular
+
+
+def load_plane(path: Path, config: Config) -> Plane | None:
+    """The plane to draw items on, where the model has item vectors; ValueError where it is of another model."""
+    return Plane.load(path / PLANE, config.dim) if isinstance(config, NetworkConfig) else None
 
 
 def read_manifest(path: Path) -> Manifest:

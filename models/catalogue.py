@@ -67,6 +67,13 @@ class Catalogue:
         title, category, categories = self._table.row(row - 1)[1:]
         return Item(self._item_ids[row - 1], title, category, _split(categories))
 
+    def find(self, text: str, most: int) -> list[int]:
+        """The most popular items that have this text in their title, or in their id; rows fall in popularity."""
+        wanted = text.lower()
+        named = pl.concat_str(pl.col("title").fill_null(""), pl.lit("\n"), "item").str.to_lowercase()
+        rows = self._table.select(named.str.contains(wanted, literal=True).arg_true() + 1).to_series()
+        return rows.head(most).to_list()
+
     def rows_of(self, categories: Sequence[str]) -> Rows:
         """The items of any of these categories, by falling popularity. (M,)"""
         found = [self._by_category.get(category, NO_ROWS) for category in categories]
@@ -86,6 +93,11 @@ class Catalogue:
         mask = np.ones(len(self) + 1, bool)
         mask[PADDING] = False
         return mask
+
+    @cached_property
+    def largest_categories(self) -> list[str]:
+        """The categories of the most items first."""
+        return sorted(self._by_category, key=lambda name: (-len(self._by_category[name]), name))
 
     @cached_property
     def category_names(self) -> dict[str, int]:

@@ -75,7 +75,9 @@ class MultiInterest(Retriever):
         by_step = explained.interests if explained else self.encoder.encode(histories)  # (B, S + 1, K, D)
         served = by_step[np.arange(len(histories)), steps]  # (B, K, D)
         shift = _shift(by_step[:, 0], served)
-        return Encoded(served, shift, explained.weights, explained.kept) if explained else Encoded(served, shift)
+        if explained is None:
+            return Encoded(served, shift)
+        return Encoded(served, shift, explained.weights, explained.kept, by_step)
 
     def search(self, queries: Vectors, count: int, allowed: Allowed = None) -> Hits:
         """See `Retriever.search`."""

@@ -30,6 +30,7 @@ class Encoded(NamedTuple):
     shift: Scores | None = None  # (B, K)  1 − cos(coarse, served)
     weights: Scores | None = None  # (B, K, L)  what each item of the history counts in each interest
     kept: NDArray[np.bool_] | None = None  # (B, K, L)  what pruning left to each interest
+    by_step: Scores | None = None  # (B, S + 1, K, D)  the interests after 0 … S refinement steps
 
     def of(self, users: NDArray[np.int64]) -> Encoded:
         """Those of some of the users."""
@@ -38,6 +39,7 @@ class Encoded(NamedTuple):
             None if self.shift is None else self.shift[users],
             None if self.weights is None else self.weights[users],
             None if self.kept is None else self.kept[users],
+            None if self.by_step is None else self.by_step[users],
         )
 
 

@@ -20,7 +20,7 @@ from service.guard import ApiKeys
 from service.match_service import MatchService
 from service.middleware import RequestMiddleware
 from service.parts import Parts
-from service.routes import events, items, match, operations, users
+from service.routes import events, explorer, items, match, operations, page, users
 from service.serving import Reloader, announce, first_lineup
 from service.settings import Settings
 from service.store import Store
@@ -57,7 +57,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         description="Candidate matching with diffusion-refined multi-interest user vectors.",
         lifespan=lifespan,
     )
-    routers = (match.router, events.router, users.router, items.router, operations.router)
+    routers = [match.router, events.router, users.router, items.router, operations.router]
+    if settings.explorer:
+        routers += [explorer.router, page.router]
     paths = frozenset(route.path for router in routers for route in router.routes if isinstance(route, APIRoute))
     app.add_middleware(ApiKeys, keys=settings.api_keys)
     app.add_middleware(RequestMiddleware, paths=paths, max_inflight=settings.max_inflight, max_body=settings.max_body)

@@ -93,7 +93,10 @@ def _serve(planted: Planted, artifacts: Path, redis: str, host: str, port: int, 
         match = f"{url}/match?user_id={user}&n=10"
         answer = httpx.get(match, timeout=READY_SECONDS, trust_env=False)  # no proxy stands before ourselves
         _print_answer(planted, user, topics, answer.raise_for_status().json())
-        console.print(f"\n  curl '{match}'\n\n  API pages: {url}/docs\n", highlight=False, soft_wrap=True)
+        explorer = f"{url}/?user={user}"
+        console.print(
+            f"\n  curl '{match}'\n\n  Explorer: {explorer}\n  API pages: {url}/docs\n", highlight=False, soft_wrap=True
+        )
         if not once:
             console.print("Ctrl-C stops the service; its data stay in the folder.")
             server.wait()

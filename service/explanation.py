@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from models.bundle import Bundle
 from models.catalogue import Catalogue, Item
+from models.plane import Plane
 from models.retriever import Retriever
 from models.sequences import PADDING
 from service.interests import Interests
@@ -14,13 +16,16 @@ from service.query import ExplainedInterest, HistoryItem
 
 
 def explain(
-    retriever: Retriever, catalogue: Catalogue, interests: Interests, given: Sequence[Sequence[str]]
+    retriever: Retriever, bundle: Bundle, interests: Interests, steps: Sequence[int], given: Sequence[Sequence[str]]
 ) -> list[list[ExplainedInterest]]:
     """The interests of each user that are there, read ones first; `given` are the callers' own words for the others."""
+    catalogue = bundle.catalogue
     faces = retriever.search(interests.queries, 1, catalogue.available).rows[:, :, 0]  # (B, K + E)
     return [
         [
-            _interest(catalogue, interests, user, number, int(faces[user, number]), given[user])
+            _interest(catalogue, interests, user, number, int(faces[user, number]), given[user])._replace(
+                path=_path(bundle.plane, interests, user, number, steps[user])
+            )
             for number in np.flatnonzero(interests.present[user]).tolist()
         ]
         for user in range(len(given))
@@ -50,6 +55,16 @@ def _interest(
         given=given[number - num_read] if number >= num_read else None,
         history=history,
     )
+
+
+def _path(plane: Plane | None, interests: Interests, user: int, number: int, steps: int) -> list[tuple[float, float]]:
+    """Where an interest is drawn, coarse and after each step; one that was given does not move."""
+    by_step = interests.encoded.by_step
+    if plane is None:
+        return []
+    if by_step is None or number >= by_step.shape[2]:
+        return plane.places(interests.queries[user, number : number + 1])
+    return plane.places(by_step[user, : steps + 1, number])
 
 
 def _item(catalogue: Catalogue, row: int) -> Item | None:

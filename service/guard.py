@@ -11,7 +11,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.errors import Problem
 
-OPEN = frozenset({"/livez", "/readyz", "/metrics"})
+OPEN = frozenset({"/livez", "/readyz", "/metrics", "/"})  # the page asks for a key itself
+OPEN_FOLDERS = ("/assets/",)
 ADMINISTERED = ("/admin/", "/items/")  # these ask for the admin token instead
 
 
@@ -40,4 +41,4 @@ class ApiKeys:
         await self._app(scope, receive, send)
 
     def _is_exempt(self, path: str) -> bool:
-        return path in OPEN or path.startswith(ADMINISTERED)
+        return path in OPEN or path.startswith((*OPEN_FOLDERS, *ADMINISTERED))

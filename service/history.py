@@ -18,6 +18,7 @@ from redis.asyncio.client import Pipeline
 
 ORDER_DIGITS = 16
 KIND = "\x1f"  # no id has control characters
+SCANS, SCANNED = 10, 500  # looks around for some users, and keys seen in each
 
 # KEYS: history, event ids. ARGV: limit, ttl, then timestamp, event id ('' for none) and member of each event.
 # One script, so that the check for an id and the write of its event cannot be torn apart.
@@ -113,14 +114,32 @@ class HistoryStore:
                 pipe.expire(_history_key(user_id), self._ttl)
         await pipe.execute()
 
+    async def sample(self, most: int) -> list[tuple[str, int]]:
+        """Some users and how many events each has: the first few that a bounded look around finds."""
+        found: set[str] = set()
+        cursor = 0
+        for _ in range(SCANS):
+            cursor, keys = await self._redis.scan(cursor, match=_history_key("*"), count=SCANNED)
+            found |= {str(key).removeprefix(_PREFIX).removesuffix(_SUFFIX) for key in keys}
+            if len(found) >= most or not cursor:
+                break
+        users = sorted(found)[:most]
+        pipe = self._redis.pipeline(transaction=False)
+        for user_id in users:
+            pipe.zcard(_history_key(user_id))
+        return list(zip(users, await pipe.execute(), strict=True))
+
     async def forget(self, user_id: str) -> None:
         """Drop all that is stored of a user, the ids of events too."""
         await self._redis.delete(_history_key(user_id), _events_key(user_id))
 
 
 # The braces keep a user's two keys in one slot of a Redis Cluster.
+_PREFIX, _SUFFIX = "dmi:{", "}:history"
+
+
 def _history_key(user_id: str) -> str:
-    return f"dmi:{{{user_id}}}:history"
+    return f"{_PREFIX}{user_id}{_SUFFIX}"
 
 
 def _events_key(user_id: str) -> str:

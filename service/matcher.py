@@ -87,7 +87,8 @@ def _answers(
     explained = [place for place, one in enumerate(chosen) if one.explain and retriever.source != "popular"]
     if explained:
         given = [[*queries[numbers[place]].topic, *queries[numbers[place]].like] for place in explained]
-        explanations = explain(retriever, bundle.catalogue, interests.of(explained), given)
+        steps = [chosen[place].steps for place in explained]
+        explanations = explain(retriever, bundle, interests.of(explained), steps, given)
         for place, explanation in zip(explained, explanations, strict=True):
             answers[place] = answers[place]._replace(explanation=explanation)
     return dict(zip(numbers, answers, strict=True))

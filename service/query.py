@@ -48,6 +48,7 @@ class ExplainedInterest(NamedTuple):
     face: Item | None  # the item that it scores highest
     given: str | None  # the topic or the item it was made of, where the caller gave it
     history: list[HistoryItem]  # oldest first
+    path: Sequence[tuple[float, float]] = ()  # where it is drawn: coarse, then after each step; () without a plane
 
 
 class Match(NamedTuple):

@@ -58,6 +58,7 @@ class Settings(BaseSettings):
     admin_token: SecretStr | None = Field(
         None, description="bearer token of the admin and item routes; unset turns them off"
     )
+    explorer: bool = Field(True, description="serve the explorer page at / and what it asks for; it lists user ids")
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_keys)] = Field(
         (), description="comma-separated bearer tokens, one of which all but the health and metrics routes then need"
     )

@@ -9,12 +9,24 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from models.bundle import FILES, INDEX, ITEM_IDS, MANIFEST, POPULAR, WEIGHTS, current, load_bundle, promote, sha256
+from models.bundle import (
+    FILES,
+    INDEX,
+    ITEM_IDS,
+    MANIFEST,
+    PLANE,
+    POPULAR,
+    WEIGHTS,
+    current,
+    load_bundle,
+    promote,
+    sha256,
+)
 from models.errors import InputError
 from models.index import ItemIndex
 from models.pipeline.run import load_best, load_run
 
-NETWORK_FILES = FILES["multi-interest"]
+NETWORK_FILES = (*FILES["multi-interest"], PLANE)
 
 
 @pytest.fixture

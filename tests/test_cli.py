@@ -182,7 +182,15 @@ def test_the_embedded_redis_keeps_what_it_was_given(log, artifacts, tmp_path):
 def test_the_demo_runs_once_and_leaves_nothing_running(tmp_path):
     finished = dmi("demo", "--once", "--folder", tmp_path / "demo", "--port", free_port())
     assert finished.returncode == 0, finished.stderr
-    for shown in ("Planting", "Training", "R@50", "curl 'http://127.0.0.1:", "/docs", "user-0000, who likes"):
+    for shown in (
+        "Planting",
+        "Training",
+        "R@50",
+        "curl 'http://127.0.0.1:",
+        "/docs",
+        "/?user=user-0000",
+        "user-0000, who likes",
+    ):
         assert shown in finished.stdout, finished.stdout
     still_running = subprocess.run(["pgrep", "-f", str(tmp_path)], capture_output=True, text=True)
     assert still_running.stdout == ""

@@ -15,7 +15,11 @@ COMMANDS = ("demo", "prepare", "train", "evaluate", "build", "load", "serve", "t
 README = (ROOT / "README.md").read_text()
 
 
-@pytest.mark.parametrize("path", sorted([*ROOT.glob("models/**/*.py"), *ROOT.glob("service/**/*.py")]), ids=str)
+@pytest.mark.parametrize(
+    "path",
+    sorted([*ROOT.glob("models/**/*.py"), *ROOT.glob("service/**/*.py"), *ROOT.glob("service/explorer/*")]),
+    ids=str,
+)
 def test_the_readme_has_a_line_for_each_file(path):
     if path.name != "__init__.py":
         assert re.search(rf"^ +{re.escape(path.name)}\s+\S", README, re.MULTILINE), path
@@ -41,5 +45,5 @@ def test_each_command_explains_itself_and_its_variables(command):
 
 def test_make_lists_its_targets():
     listed = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    for target in ("demo", "test", "lint", "bench"):
+    for target in ("demo", "test", "lint", "bench", "screenshot"):
         assert re.search(rf"^{target}\s", listed, re.MULTILINE)

@@ -33,5 +33,17 @@ def test_each_control_has_an_example(own_service: Service):
     written = "\n".join(BLOCKS)
     for name in (parameter["name"] for parameter in parameters):
         assert f"{name}=" in written, name
-    for path in ("/events", "/users/", "/items/", "/livez", "/readyz", "/version", "/metrics", "/admin/reload"):
+    for path in (
+        "/events",
+        "/users/",
+        "/items/",
+        "/livez",
+        "/readyz",
+        "/version",
+        "/metrics",
+        "/admin/reload",
+        "/explorer/users",
+        "/explorer/items",
+        "/explorer/catalogue",
+    ):
         assert path in written

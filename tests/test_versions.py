@@ -85,6 +85,15 @@ def test_a_split_answers_its_share_of_the_users_always_the_same_ones(pair: Pair)
     pair.end()
 
 
+def test_the_map_is_that_of_the_version_which_answers_the_user(pair: Pair):
+    pair.experiment(version=pair.second, split=50)
+    for user, version in list(pair.versions().items())[:20]:
+        shown = pair.service.client.get("/explorer/catalogue", params={"user_id": user, "limit": 1}).json()
+        assert shown["version"] == version
+    assert pair.service.client.get("/explorer/catalogue?limit=1").json()["version"] == pair.first
+    pair.end()
+
+
 def test_an_experiment_is_read_off_the_metrics(pair: Pair):
     pair.experiment(version=pair.second, split=50.0)
     before = series(pair.service.client)

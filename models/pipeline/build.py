@@ -25,6 +25,7 @@ from models.bundle import (
     ITEMS,
     MANIFEST,
     METRICS,
+    PLANE,
     POPULAR,
     WEIGHTS,
     Bundle,
@@ -44,6 +45,7 @@ from models.pipeline.evaluate import evaluate_model, require_catalogue
 from models.pipeline.recipe import Recipe
 from models.pipeline.revision import git_revision
 from models.pipeline.run import WEIGHTS_FILE, load_model, load_run
+from models.plane import Plane
 from models.popularity import Popularity
 
 UNCHANGED = Changes()
@@ -61,7 +63,6 @@ def build(run_path: Path, artifacts: Path, data: Path | None = None, changes: Ch
     run = load_run(run_path)
     model = load_model(run_path, run)
     config = run.recipe.network if isinstance(run.recipe, Recipe) else run.recipe.counting
-    files = (*FILES[config.retriever], *([CHANGES] if changes.until else []))
     dataset = load_dataset(data or run.data)
     require_catalogue(dataset, run.catalogue)
     weights_hash = sha256(run_path / WEIGHTS_FILE)
@@ -73,7 +74,9 @@ def build(run_path: Path, artifacts: Path, data: Path | None = None, changes: Ch
             case Network():
                 save_file(model.state_dict(), folder / WEIGHTS)
                 export_encoder(model, folder / ENCODER)
-                ItemIndex.build(model.item_vectors()).save(folder / INDEX)
+                vectors = model.item_vectors()
+                ItemIndex.build(vectors).save(folder / INDEX)
+                Plane.through(vectors).save(folder / PLANE)
             case Neighbours():
                 model.save(folder / WEIGHTS)
             case Popularity():
@@ -88,6 +91,7 @@ def build(run_path: Path, artifacts: Path, data: Path | None = None, changes: Ch
             check_parity(model, retriever.encoder, dataset)
         measured = evaluate_model(run.recipe.model, retriever, dataset, "test", exclude_seen=False)
         (folder / METRICS).write_bytes(orjson.dumps(measured._asdict(), option=orjson.OPT_INDENT_2))
+        files = (*FILES[config.retriever], *(name for name in (CHANGES, PLANE) if (folder / name).exists()))
         manifest = Manifest(
             format=FORMAT,
             version=version,

@@ -111,6 +111,7 @@ def _interest(explained: ExplainedInterest) -> dict[str, Any]:
         "shift": explained.shift,
         "face": None if explained.face is None else _item(explained.face),
         "given": explained.given,
+        "path": explained.path or None,
         "history": [{**_item(one.item), "weight": one.weight, "pruned": one.pruned} for one in explained.history],
     }
 

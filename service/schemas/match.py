@@ -145,6 +145,9 @@ class Interest(BaseModel):
     shift: float = Field(description="1 − cos(coarse, served): how far refinement moved it")
     face: KnownItem | None = Field(description="the item of the catalogue that it scores highest")
     given: str | None = Field(description="the topic or the item that it was made of, where the caller gave it")
+    path: list[tuple[float, float]] | None = Field(
+        description="where it lies on the map of GET /explorer/catalogue: coarse, then after each step; null without a map"
+    )
     history: list[HistoryEntry] = Field(description="the items that it was read from, oldest first")
 
 
