@@ -73,7 +73,7 @@ def prepare(
 def train(
     data: Annotated[Path, typer.Argument(help="Folder made by dmi prepare.")],
     out: Out,
-    model: Annotated[str, typer.Option(envvar="DMI_MODEL", help="Which model; a wrong name lists them.")] = "dmi",
+    model: Annotated[str, typer.Option(envvar="DMI_MODEL", help="Which model; a wrong name lists them.")] = "dmi-plus",
     seed: Annotated[int, typer.Option(envvar="DMI_SEED", min=0, max=2**31 - 1, help="Seed of all that is random.")] = 0,
     device: Annotated[str, typer.Option(envvar="DMI_DEVICE", help="auto, cpu or cuda.")] = "auto",
     resume: Annotated[

@@ -26,7 +26,7 @@ from models.pipeline.prepare import prepare
 from models.pipeline.presets import COUNTED
 from models.pipeline.recipe import make_recipe
 from models.pipeline.train import train
-from service.demo import DEMO_SETTINGS
+from service.demo import DEMO_MODEL, DEMO_SETTINGS
 from service.embedded_redis import embedded_redis
 
 TOKEN = "the-admin-token"  # noqa: S105
@@ -78,7 +78,7 @@ def dataset(planted: Planted, tmp_path_factory: pytest.TempPathFactory) -> Datas
 def run(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The demo's own training run."""
     out = tmp_path_factory.mktemp("run") / "run"
-    recipe = make_recipe("dmi", 0, DEMO_SETTINGS, dataset)
+    recipe = make_recipe(DEMO_MODEL, 0, DEMO_SETTINGS, dataset)
     with Progress(disable=True) as bar:
         train(dataset, out, recipe, torch.device("cpu"), resume=False, bar=bar)
     return out

@@ -62,10 +62,10 @@ def test_the_weights_kept_are_a_moving_average_of_the_steps(small, tmp_path):
         trained(small, tmp_path / name, *changes)
         return load_file(tmp_path / name / CHECKPOINT_FILE)
 
-    one, two = tensors("one", "max_steps=1"), tensors("two", "max_steps=2")
-    both = tensors("both", "max_steps=2", "average=0.25")
+    one, two = tensors("one", "max_steps=1"), tensors("two", "max_steps=2", "average=0")
+    both = tensors("both", "max_steps=2", "average=0.1")
     for name in (name.removeprefix("model.") for name in one if name.startswith("model.")):
-        expected = 0.25 * one[f"model.{name}"] + 0.75 * two[f"model.{name}"]
+        expected = 0.1 * one[f"model.{name}"] + 0.9 * two[f"model.{name}"]
         assert torch.allclose(both[f"averaged.module.{name}"], expected), name
         assert torch.equal(two[f"averaged.module.{name}"], two[f"model.{name}"]), name
 

@@ -29,7 +29,7 @@ class TrainConfig(BaseModel):
     popularity: Annotated[float, Ge(0), Le(1)] = 0.0  # negatives are drawn by count^popularity, with logQ correction
     learning_rate: Annotated[float, Gt(0), Le(1)] = 2e-3
     # The weights kept are an exponential moving average of the steps' with this decay; 0: those of the last step.
-    average: Annotated[float, Ge(0), Lt(1)] = 0.0
+    average: Annotated[float, Ge(0), Lt(1)] = 0.995
     weight_decay: Annotated[float, Ge(0), Le(10)] = 0.0
     max_steps: Annotated[int, Ge(1)] = 20_000
     eval_every: Annotated[int, Ge(1)] = 500

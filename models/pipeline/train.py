@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from rich.progress import Progress as ProgressBar
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from models.dataset import Dataset
 from models.errors import InputError
@@ -66,7 +66,8 @@ def train(
     optimizer = torch.optim.AdamW(
         model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay, fused=True
     )
-    averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(settings.average))
+    averaged = AveragedModel(model, avg_fn=moving_average(settings.average))
+    kept: Network = averaged.module  # type: ignore[assignment]  # torch knows it as some module
     state = load_checkpoint(out, model, averaged, optimizer)
     batches = Batches(users, recipe)
     task = bar.add_task("train", total=settings.max_steps, completed=state.step)
@@ -81,8 +82,8 @@ def train(
             losses.clear()
             if not math.isfinite(loss):
                 raise RuntimeError(f"the loss is {loss} at step {state.step}; lower --set learning_rate")
-            recall, ailments = _validate(averaged.module, dataset)
-            _note(state, averaged.module, recall, settings.patience)
+            recall, ailments = _validate(kept, dataset)
+            _note(state, kept, recall, settings.patience)
             state.seconds = time.perf_counter() - started
             if state.stale_evaluations == 0:
                 save_best(out, state.best)
@@ -107,6 +108,16 @@ def initial_network(recipe: Recipe, users: Sequences) -> Network:
         with torch.no_grad():
             model.item_embedding.weight[1:] = directions * network.embedding_std * math.sqrt(network.dim)
     return model
+
+
+def moving_average(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
+    """How a step's weights enter their exponential moving average; early, the decay is lower: first steps are soon
+    forgotten."""
+
+    def update(average: Tensor, weights: Tensor, steps: Tensor | int) -> Tensor:
+        return average.lerp(weights, 1 - min(decay, (1 + float(steps)) / (10 + float(steps))))
+
+    return update
 
 
 def train_step(
