@@ -19,7 +19,7 @@ def test_a_bundle_measures_what_its_run_measures(run, bundle, dataset):
     by_network = evaluate(run, dataset, "test", exclude_seen=False)
     by_bundle = evaluate(bundle.path, dataset, "test", exclude_seen=False)
     assert by_network.num_users == by_bundle.num_users == 400
-    assert by_network.metrics.keys() == by_bundle.metrics.keys() == {"popular", "dmi, steps=0", "dmi"}
+    assert by_network.metrics.keys() == by_bundle.metrics.keys() == {"popular", "dmi-plus, steps=0", "dmi-plus"}
     for name, metrics in by_network.metrics.items():
         assert by_bundle.metrics[name] == pytest.approx(metrics, abs=2e-3), name
 
@@ -27,8 +27,8 @@ def test_a_bundle_measures_what_its_run_measures(run, bundle, dataset):
 def test_dmi_beats_its_coarse_interests_and_popularity(bundle, dataset):
     metrics = evaluate(bundle.path, dataset, "test", exclude_seen=False).metrics
     recall = {name: values["recall@50"] for name, values in metrics.items()}
-    assert recall["dmi"] > recall["dmi, steps=0"] > recall["popular"]
-    assert recall["dmi"] > 2 * recall["popular"]
+    assert recall["dmi-plus"] > recall["dmi-plus, steps=0"] > recall["popular"]
+    assert recall["dmi-plus"] > 2 * recall["popular"]
 
 
 def test_a_bundle_carries_what_it_measured(bundle, dataset):
@@ -48,7 +48,7 @@ def test_online_equals_offline(service, bundle, dataset, redis_url, tmp_path):
         assert dmi("evaluate", bundle.path, "--json", offline, *options).returncode == 0
         asked = dmi("evaluate", bundle.path, "--url", service.url, "--json", online, *options)
         assert asked.returncode == 0, asked.stderr
-        computed = json.loads(offline.read_text())[0]["metrics"]["dmi"]
+        computed = json.loads(offline.read_text())[0]["metrics"]["dmi-plus"]
         served = json.loads(online.read_text())[0]["metrics"]["as served"]
         # Every figure of the answers, to the last digit; what ails the network cannot be asked of a service.
         assert served == {name: computed[name] for name in served}

@@ -93,7 +93,7 @@ def test_it_opens_with_a_user_and_the_answer_of_the_service(browser: Browser, pa
     assert len(browser.all(".interest .candidates .item")) == 24
     assert [text.split()[0] for text in browser.texts("#timing .legend li")] == ["history", "encode", "search", "merge"]
     assert len(browser.all(".drawn-interest")) == 4
-    assert browser.texts("#about")[0].startswith("dmi 2")
+    assert browser.texts("#about")[0].startswith("dmi-plus 2")
 
 
 def test_choosing_a_user_shows_that_one(browser: Browser, page_service: Service):

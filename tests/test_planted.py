@@ -127,32 +127,18 @@ def test_the_generator_keeps_its_promises(planted):
 
 
 def test_the_served_interests_recover_the_planted_ones(truth):
-    assert on_topic(truth, -1) > 0.8
+    assert on_topic(truth, -1) > 0.9
     found = candidate_topics(truth, -1)
-    assert np.mean([np.isin(line, list(liked)).mean() for line, liked in zip(found, truth.liked, strict=True)]) > 0.9
+    assert np.mean([np.isin(line, list(liked)).mean() for line, liked in zip(found, truth.liked, strict=True)]) > 0.95
     # Each true topic has candidates: at least 3 of the 50, where one topic of 24 would have 2 by chance.
     covered = [[(line == topic).sum() >= 3 for topic in liked] for line, liked in zip(found, truth.liked, strict=True)]
     assert np.mean([np.mean(line) for line in covered]) > 0.8
 
 
-def test_refinement_recovers_them_better_than_the_coarse_interests(truth):
-    assert on_topic(truth, -1) > on_topic(truth, 0) + 0.02
-    coarse, refined = (
-        np.mean([np.isin(line, list(liked)).mean() for line, liked in zip(found, truth.liked, strict=True)])
-        for found in (candidate_topics(truth, 0), candidate_topics(truth, -1))
-    )
-    assert refined > coarse
-
-
 def test_noise_clicks_are_pruned_and_the_clicks_of_an_interest_are_kept(truth):
-    assert noise_pruned(truth) > 0.5
-    assert own_kept(truth) > 0.7
-    assert not truth.found.kept[np.broadcast_to(truth.clicked[:, None] < 0, truth.found.kept.shape)].any()  # padding
-
-
-@pytest.mark.xfail(reason="a target that the demo's recipe does not reach yet")
-def test_noise_clicks_are_pruned_four_times_out_of_five(truth):
     assert noise_pruned(truth) >= 0.8
+    assert own_kept(truth) > 0.85
+    assert not truth.found.kept[np.broadcast_to(truth.clicked[:, None] < 0, truth.found.kept.shape)].any()  # padding
 
 
 @pytest.mark.xfail(reason="a target that the demo's recipe does not reach yet")

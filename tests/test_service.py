@@ -310,7 +310,7 @@ def test_health_and_version(service: Service, bundle):
     assert service.client.get("/readyz").json() == {"status": "ready", "redis": "reachable"}
     running = service.client.get("/version").json()
     assert running["version"] == bundle.version
-    assert (running["model"], running["steps"], running["num_items"]) == ("dmi", 4, 1152)
+    assert (running["model"], running["steps"], running["num_items"]) == ("dmi-plus", 4, 1152)
     assert "/match" in service.client.get("/openapi.json").json()["paths"]
 
 
