@@ -39,6 +39,11 @@ class LiveBundle:
         if news:
             self.bundle = self._amended()
 
+    @property
+    def known(self) -> Changes:
+        """The changes taken over so far, for another version; that one still asks for all that is new to it."""
+        return Changes(changes=tuple(self._changes.values()))
+
     def knows(self, item_id: str) -> bool:
         """Whether there is such an item, or was."""
         return item_id in self._changes or bool(self.base.catalogue.row(item_id))

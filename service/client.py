@@ -52,15 +52,15 @@ class Client:
 
     def forget(self, user_id: str) -> None:
         """Forget a user."""
-        self._send("DELETE", f"/users/{quote(user_id)}")
+        self._send("DELETE", f"/users/{quote(user_id, safe='')}")
 
     def put_item(self, item_id: str, change: ItemChange) -> ItemAnswer:
         """Add or change an item."""
-        return ItemAnswer.model_validate_json(self._send("PUT", f"/items/{quote(item_id)}", change))
+        return ItemAnswer.model_validate_json(self._send("PUT", f"/items/{quote(item_id, safe='')}", change))
 
     def delete_item(self, item_id: str) -> None:
         """Take an item out of all answers."""
-        self._send("DELETE", f"/items/{quote(item_id)}")
+        self._send("DELETE", f"/items/{quote(item_id, safe='')}")
 
     def _send(self, method: str, path: str, body: BaseModel | None = None) -> bytes:
         content = None if body is None else body.model_dump_json(exclude_unset=True)

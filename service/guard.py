@@ -21,7 +21,7 @@ def require_token(headers: Headers, tokens: Iterable[SecretStr], variable: str, 
     scheme, _, given = headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not given:
         raise Problem(401, f"give Authorization: Bearer <{variable}>", {"WWW-Authenticate": "Bearer"})
-    if not any(hmac.compare_digest(given.encode(), token.get_secret_value().encode()) for token in tokens):
+    if not any(hmac.compare_digest(given.encode("latin-1"), token.get_secret_value().encode()) for token in tokens):
         raise Problem(403, f"this token is not {name}")
 
 

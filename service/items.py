@@ -59,7 +59,8 @@ class ItemStore:
     async def put(self, change: Change) -> Change:
         """Make this the last word on its item, and number it; TooManyChangesError where there is no room."""
         content = change.model_dump_json(exclude_defaults=True)
-        number = int(await self._redis.eval(PUT, 3, NUMBER, ORDER, CHANGES, change.item_id, content, MOST))
+        most = 2 * MOST if change.deleted else MOST  # an item can be taken down even where none can be added
+        number = int(await self._redis.eval(PUT, 3, NUMBER, ORDER, CHANGES, change.item_id, content, most))
         if not number:
             raise TooManyChangesError
         return change.model_copy(update={"sequence": number})

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
 from annotated_types import Ge, Le
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from models.bundle import current
 from models.changes import Changes
@@ -41,8 +41,7 @@ class Shadow(BaseModel):
     shadow: Literal[True]
 
 
-class _File(BaseModel):
-    experiment: Split | Shadow
+EXPERIMENTS: TypeAdapter[Split | Shadow] = TypeAdapter(Split | Shadow)
 
 
 class Plan(NamedTuple):
@@ -57,7 +56,7 @@ def read_plan(artifacts: Path) -> Plan:
     promoted = current(artifacts)
     try:
         content = (artifacts / EXPERIMENT).read_bytes()
-        experiment = _File.model_validate_json(b'{"experiment": ' + content + b"}").experiment
+        experiment = EXPERIMENTS.validate_json(content)
     except FileNotFoundError:
         return Plan(promoted, None)
     except ValidationError:

@@ -8,6 +8,7 @@ import time
 from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import Executor
+from contextlib import suppress
 
 from redis.exceptions import RedisError
 
@@ -57,11 +58,23 @@ class MatchService:
         await self._catch_up(lineup)
         return lineup
 
+    async def latest(self) -> Lineup:
+        """The same, or what is known where they cannot be read."""
+        with suppress(RedisError):
+            await self.refresh()
+        return self.lineup
+
     async def adopt(self, lineup: Lineup) -> None:
-        """Answer by another lineup from the next batch on; it takes over the changes of items before."""
+        """Answer by another lineup from the next batch on; it takes over the changes of items before.
+
+        First those that this one knows: what was deleted stays away even where Redis cannot be asked.
+        """
+        served = self.lineup.promoted.live
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._executor, lambda: lineup.apply(served.known))  # where changes are applied
         try:
             await self._catch_up(lineup)
-        except RedisError as error:
+        except (RedisError, ValueError) as error:
             logger.warning("no changes of items: %s", error)  # a later batch reads them
         self.lineup = lineup
 
@@ -74,7 +87,7 @@ class MatchService:
         users = list({query.user_id for query in queries if query.user_id is not None})
         try:
             histories, changes = await self._store.read(users, lineup.since)
-        except RedisError as error:
+        except (RedisError, ValueError) as error:  # the latter: something in Redis is not what we wrote
             logger.warning("no histories: %s", error)
             return [History()] * len(queries), Changes(), True
         stored: dict[str | None, History] = dict(zip(users, histories, strict=True))

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
+import numpy as np
+
 from models.bundle import CURRENT, Bundle, current, load_bundle
 from models.live import LiveBundle
 from models.merge import Candidates
@@ -77,6 +79,8 @@ def _answers(
         return {}
     chosen = [asked[number] for number in numbers]
     interests = read_interests(retriever, chosen)
+    if not np.isfinite(interests.queries).all():
+        raise FloatingPointError("an interest is not finite")
     watch.lap("encode")
     found = retrieve(retriever, bundle.catalogue, bundle.index, chosen, interests, watch.lap)
     answers = [_match(bundle, retriever, *both, watch) for both in zip(chosen, found, strict=True)]

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from models.bundle import load_bundle
+from models.bundle import current, load_bundle
 from models.errors import InputError
 from models.live import LiveBundle
 from service import metrics
@@ -48,9 +48,11 @@ def first_lineup(artifacts: Path, fallback: str | None) -> Lineup:
     except (InputError, OSError) as error:
         if fallback is None:
             raise
-        logger.error("serving %s: %s", fallback, error)
-        path = artifacts / fallback
-        return Lineup(Plan(path, None), _load(path))
+        logger.error("serving without what is damaged: %s", error)
+    with suppress(InputError, OSError):  # the experiment may be the damaged part
+        return load_lineup(Plan(current(artifacts), None), {})
+    path = artifacts / fallback
+    return Lineup(Plan(path, None), _load(path))
 
 
 def _load(path: Path) -> Matcher:

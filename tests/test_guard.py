@@ -6,7 +6,7 @@ from service.embedded_redis import embedded_redis
 from tests.conftest import TOKEN, Service, serving
 from tests.test_service import problem
 
-KEYS = ("first-key", "second-key")
+KEYS = ("first-key", "second-key", "clé")
 
 
 @pytest.fixture(scope="module")
@@ -19,8 +19,8 @@ def guarded(artifacts, tmp_path_factory):
         yield running
 
 
-def bearer(token: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {token}"}
+def bearer(token: str) -> dict[str, bytes]:
+    return {"Authorization": f"Bearer {token}".encode()}
 
 
 @pytest.mark.parametrize(

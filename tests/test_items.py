@@ -130,6 +130,30 @@ def test_a_vector_with_nan_is_refused(own_service: Service):
     assert problem(answer, 422).startswith("vector.0: Input should be ")
 
 
+def test_a_vector_of_another_space_is_refused_as_it_would_drown_the_histories_that_hold_it(own_service: Service):
+    answer = own_service.client.put("/items/boom", json={"vector": [1e6] * 64}, headers=BEARER)
+    assert problem(answer, 422).startswith("vector: its length is 8e+06, where popular items have ")
+
+
+def test_events_of_a_new_item_are_known_on_every_worker(own_service: Service):
+    put(own_service, "fresh-mat", title="Fresh Mat", category="Yoga")
+    for number in range(ROUNDS):
+        stored = own_service.post_events(event("fay", "fresh-mat", event_id=f"fay-{number}"))
+        assert stored["unknown_items"] == 0
+        found = own_service.client.get("/explorer/items", params={"q": "Fresh Mat", "id": "fresh-mat"}).json()
+        assert [item["item_id"] for item in found["items"]] == ["fresh-mat"]
+    delete(own_service, "fresh-mat")
+
+
+def test_a_version_that_takes_over_keeps_deleted_items_away_without_asking_redis(bundle):
+    served, next_one = LiveBundle(bundle), LiveBundle(bundle)
+    served.apply(Changes(until=7, changes=(Change(item_id="yoga-01", sequence=7, deleted=True),)))
+    next_one.apply(served.known)
+    row = bundle.catalogue.row("yoga-01")
+    assert not next_one.bundle.catalogue.available[row]
+    assert next_one.sequence == LiveBundle(bundle).sequence  # and it still asks for all that is new to it
+
+
 def test_an_unknown_item_cannot_be_deleted_and_nobody_else_can_change_any(own_service: Service):
     assert "there is no item 'no-such-item'" in problem(
         own_service.client.delete("/items/no-such-item", headers=BEARER), 404

@@ -12,6 +12,7 @@ import pytest
 
 from models.bundle import current, promote
 from service.embedded_redis import embedded_redis
+from service.serving import first_lineup
 from tests.conftest import TOKEN, Service, serving, wait_until
 from tests.test_service import event, problem, series
 
@@ -181,3 +182,15 @@ def test_swaps_under_load_fail_nobody_and_mix_nothing(pair: Pair):
         versions = set().union(*(one.result() for one in asking))
     assert versions == {pair.first, pair.second}
     pair.end()
+
+
+def test_a_worker_that_starts_beside_a_damaged_experiment_serves_the_promoted_version(artifacts, tmp_path):
+    folder = tmp_path / "artifacts"
+    shutil.copytree(artifacts, folder)
+    at_start = current(folder).name
+    promoted = copy(folder, "20991231-000000-second00")
+    promote(folder, promoted)
+    (folder / "experiment.json").write_text("{broken")
+    assert first_lineup(folder, at_start).promoted.version == promoted
+    (folder / "current").write_text("nothing")
+    assert first_lineup(folder, at_start).promoted.version == at_start

@@ -27,7 +27,7 @@ async def events(received: Events, parts: Served) -> Response:
     except RedisError as error:
         metrics.EVENTS.labels("failed").inc(len(stored))
         raise Problem(503, "the history store cannot be reached; send these events again", RETRY) from error
-    lineup = parts.service.lineup
+    lineup = await parts.service.latest()
     unknown = sum(not lineup.promoted.live.bundle.catalogue.row(behaviour.item_id) for behaviour in stored)
     metrics.EVENTS.labels("accepted").inc(appended.accepted)
     metrics.EVENTS.labels("duplicate").inc(appended.duplicates)

@@ -39,11 +39,12 @@ async def users(asked: Annotated[UsersQuery, Query()], parts: Served) -> Respons
 @router.get("/items", response_model=FoundItems, responses=problems(401, 403, 422, 429))
 async def items(asked: Annotated[ItemsQuery, Query()], parts: Served) -> Response:
     """Items by their ids, and by a text of the title or the id; what there is not is left out."""
-    bundle = _bundle(asked.user_id, parts)
+    bundle = await _bundle(asked.user_id, parts)
 
     def look() -> list[dict[str, Any]]:
         rows = [row for item in asked.id if (row := bundle.catalogue.row(item))]
-        return _placed(bundle, rows + (bundle.catalogue.find(asked.q, asked.limit) if asked.q else []))
+        rows += bundle.catalogue.find(asked.q, asked.limit) if asked.q else []
+        return _placed(bundle, list(dict.fromkeys(rows)))
 
     return json_response({"items": await asyncio.to_thread(look)})
 
@@ -51,7 +52,7 @@ async def items(asked: Annotated[ItemsQuery, Query()], parts: Served) -> Respons
 @router.get("/catalogue", response_model=ShownCatalogue, responses=problems(401, 403, 422, 429))
 async def catalogue(asked: Annotated[CatalogueQuery, Query()], parts: Served) -> Response:
     """The categories, and the most popular items on the map."""
-    bundle = _bundle(asked.user_id, parts)
+    bundle = await _bundle(asked.user_id, parts)
 
     def look() -> list[dict[str, Any]]:
         ranked = bundle.popular.ranking["row"]
@@ -66,8 +67,8 @@ async def catalogue(asked: Annotated[CatalogueQuery, Query()], parts: Served) ->
     return json_response(answer)
 
 
-def _bundle(user_id: str | None, parts: Parts) -> Bundle:
-    return parts.service.lineup.of(user_id).live.bundle
+async def _bundle(user_id: str | None, parts: Parts) -> Bundle:
+    return (await parts.service.latest()).of(user_id).live.bundle
 
 
 def _placed(bundle: Bundle, rows: Sequence[int]) -> list[dict[str, Any]]:

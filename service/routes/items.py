@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated
 
+import numpy as np
 from fastapi import APIRouter, Path, Response
 from redis.exceptions import RedisError
 
 from models.bundle import Bundle
+from models.catalogue import Item
 from models.changes import Change
+from models.index import ItemIndex
 from models.live import LiveBundle, place
 from service.errors import Problem, problems
 from service.items import MOST, TooManyChangesError
@@ -18,6 +21,7 @@ from service.schemas.items import ItemAnswer, ItemChange
 
 router = APIRouter(tags=["items"], dependencies=[ADMIN_TOKEN])
 NEAR = 10
+COMPARED, MAX_RATIO = 1000, 100  # popular items looked at; how much longer than the longest a vector may be
 RESPONSES = problems(401, 403, 404, 409, 413, 422, 429, 503)
 UNREACHABLE = "the item store cannot be reached; nothing has changed"
 ItemId = Annotated[Id, Path()]
@@ -29,8 +33,9 @@ async def put_item(item_id: ItemId, wanted: ItemChange, parts: Administered) -> 
     live = await _current(parts)
     change = _placed(item_id, wanted, live.base)
     await _store(change, parts)
-    catalogue = (await _current(parts)).bundle.catalogue
-    item = catalogue.item(catalogue.row(item_id))
+    live = await _current(parts)
+    row = live.bundle.catalogue.row(item_id)  # 0: deleted since, or swapped for a version that has no place for it
+    item = live.bundle.catalogue.item(row) if row else Item(item_id, wanted.title, wanted.category)
     answer = {**item._asdict(), "version": live.base.version, "near": change.near}
     return json_response(answer)
 
@@ -62,6 +67,18 @@ async def _store(change: Change, parts: Parts) -> None:
         raise Problem(503, UNREACHABLE, RETRY) from error
 
 
+def _check_length(vector: list[float], index: ItemIndex) -> None:
+    """Raise Problem for a vector of another space: one so long would drown every history that holds its item."""
+    popular = index.vectors(np.arange(1, min(len(index), COMPARED) + 1, dtype=np.int32))
+    length, longest = float(np.linalg.norm(vector)), float(np.linalg.norm(popular, axis=1).max())
+    if length > MAX_RATIO * longest:
+        raise Problem(
+            422,
+            f"vector: its length is {length:.3g}, where popular items have {longest:.3g} at most; "
+            "give it in the space of the served version",
+        )
+
+
 def _placed(item_id: str, wanted: ItemChange, bundle: Bundle) -> Change:
     """The change with what it needs in order to find its place in other versions, too; Problem where it has none."""
     index, catalogue = bundle.index, bundle.catalogue
@@ -72,6 +89,8 @@ def _placed(item_id: str, wanted: ItemChange, bundle: Bundle) -> Change:
         raise Problem(422, f"like: the served version was not trained on {', '.join(map(repr, unknown[:5]))}")
     if index is not None and wanted.vector is not None and len(wanted.vector) != index.dim:
         raise Problem(422, f"vector: {len(wanted.vector)} numbers, where the served version has {index.dim}")
+    if index is not None and wanted.vector is not None:
+        _check_length(wanted.vector, index)
     change = Change(
         item_id=item_id,
         sequence=bundle.changes.until + 1,

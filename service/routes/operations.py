@@ -39,7 +39,7 @@ async def readyz(parts: Served) -> Response:
 @router.get("/version", response_model=Version, dependencies=[API_KEY], responses=problems(401, 403))
 async def running_version(parts: Served) -> Response:
     """What is running."""
-    lineup = parts.service.lineup
+    lineup = await parts.service.latest()
     bundle, experiment = lineup.promoted.live.bundle, lineup.plan.experiment
     return json_response(
         {

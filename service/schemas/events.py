@@ -46,7 +46,7 @@ class Events(BaseModel):
         },
     )
 
-    events: Annotated[list[Event], MinLen(1), MaxLen(MAX_EVENTS)]
+    events: Annotated[list[Event], MinLen(1), MaxLen(MAX_EVENTS), Field(fail_fast=True)]
 
 
 class EventsAnswer(BaseModel):

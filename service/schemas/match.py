@@ -75,8 +75,8 @@ class MatchRequest(Controls):
     )
 
     user_id: Id | None = None
-    history: Annotated[list[Id], MaxLen(MAX_HISTORY)] | None = None
-    exclude: Annotated[list[Id], MaxLen(MAX_EXCLUDE)] = Field(default_factory=list)
+    history: Annotated[list[Id], MaxLen(MAX_HISTORY), Field(fail_fast=True)] | None = None
+    exclude: Annotated[list[Id], MaxLen(MAX_EXCLUDE), Field(fail_fast=True)] = Field(default_factory=list)
     like: Annotated[list[Id], MaxLen(MAX_GIVEN)] = Field(default_factory=list)
 
     @model_validator(mode="after")
