@@ -60,7 +60,7 @@ class MatchService:
 
     async def latest(self) -> Lineup:
         """The same, or what is known where they cannot be read."""
-        with suppress(RedisError):
+        with suppress(RedisError, ValueError):  # as where histories are read
             await self.refresh()
         return self.lineup
 
