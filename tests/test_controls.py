@@ -185,7 +185,8 @@ def test_an_answer_in_company_is_the_answer_alone_to_the_bit(service: Service, b
 
 
 def test_given_interests_are_searched_beside_the_users_own(service: Service, user, category):
-    asked = {"user_id": user, "n": 30, "topic": ["Baking", "No such thing"], "like": "jazz-records-01,stranger"}
+    # n: two topics have some hundred items, so that the user's own have room however the scores compare
+    asked = {"user_id": user, "n": 200, "topic": ["Baking", "No such thing"], "like": "jazz-records-01,stranger"}
     candidates = service.client.get("/match", params=asked).json()["candidates"]
     by_interest = {c["interest"]: category[c["item_id"]] for c in reversed(candidates)}
     assert by_interest[4] == "Baking"
