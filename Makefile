@@ -20,10 +20,12 @@ lint: $(VENV)/dev.stamp ## style and types
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 
-bench: $(VENV)/train.stamp ## the benchmarks, on what `make demo` made
+bench: $(VENV)/bench.stamp ## the benchmarks, on what `make demo` made
 	$(VENV)/bin/dmi bench batches
 	$(VENV)/bin/dmi bench encoder
 	$(VENV)/bin/dmi bench training
+	$(VENV)/bin/dmi bench http
+	$(VENV)/bin/dmi bench scale
 
 screenshot: $(VENV)/dev.stamp ## docs/explorer.png anew, from what `make demo` made; needs chromium-driver
 	$(VENV)/bin/python -m tests.screenshot

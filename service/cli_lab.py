@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
+
+from models.errors import InputError
 
 app = typer.Typer()
 
@@ -111,17 +114,44 @@ def report(
 
 @app.command()
 def bench(
-    name: Annotated[Literal["batches", "encoder", "training"], typer.Argument(help="What to measure, on one core.")],
+    name: Annotated[
+        Literal["batches", "encoder", "training", "http", "scale"], typer.Argument(help="What to measure.")
+    ],
     folder: Annotated[Path, typer.Option(envvar="DMI_FOLDER", help="What dmi demo made.")] = Path("demo"),
     data: Annotated[
         Path | None, typer.Option(envvar="DMI_DATA", help="Data set folder; unset, the one in --folder.")
     ] = None,
     model: Annotated[str, typer.Option(envvar="DMI_MODEL", help="The network that `training` trains.")] = "dmi-plus",
+    seconds: Annotated[
+        float, typer.Option(envvar="DMI_SECONDS", min=0.1, max=3600, help="For each line of `http` and `scale`.")
+    ] = 10.0,
+    url: Annotated[
+        str | None,
+        typer.Option(envvar="DMI_URL", help="A running service for `http`; its key, if any, in DMI_API_KEY."),
+    ] = None,
+    rates: Annotated[str, typer.Option(envvar="DMI_RATES", help="Requests a second asked of --url.")] = "100,200,400",
 ) -> None:
     """Figures beside a baseline of the same run: a table, and one JSON line."""
     from models.dataset import load_dataset
+    from service.terminal import print_figures, print_rows
+
+    if name == "http":
+        from service.bench.http import bench_http, bench_rates
+
+        if url is None:
+            print_rows("GET /match?n=50", bench_http(folder, seconds))
+            return
+        users = load_dataset(data or folder / "data").user_ids
+        asked = _numbers("--rates", rates)
+        print_rows("GET /match?n=50", bench_rates(url, asked, seconds, users, os.environ.get("DMI_API_KEY")))
+        return
+    if name == "scale":
+        from service.bench.scale import bench_items, bench_users
+
+        print_rows("users in Redis", bench_users())
+        print_rows("items in a worker", bench_items(seconds))
+        return
     from models.pipeline.bench import bench_batches, bench_encoder, bench_training
-    from service.terminal import print_figures
 
     dataset = load_dataset(data or folder / "data")
     if name == "batches":
@@ -130,3 +160,13 @@ def bench(
         print_figures("targets/s", bench_training(dataset, model))
     else:
         print_figures("users/s", bench_encoder(folder / "artifacts", folder / "run", dataset))
+
+
+def _numbers(option: str, text: str) -> list[float]:
+    try:
+        found = [float(part) for part in text.split(",")]
+    except ValueError:
+        raise InputError(f"{option} {text}: numbers separated by commas are needed") from None
+    if not all(0 < number <= 100_000 for number in found):
+        raise InputError(f"{option} {text}: each is above 0 and at most 100,000 a second")
+    return found

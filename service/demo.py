@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import shlex
 import shutil
-import subprocess
-import sys
-import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +21,7 @@ from models.pipeline.planted import Planted, plant, write_planted
 from models.pipeline.prepare import prepare
 from models.pipeline.recipe import make_recipe
 from models.pipeline.train import choose_device, train
+from service.child import READY_SECONDS, child
 from service.embedded_redis import embedded_redis
 from service.load import load_histories
 from service.server import check_port
@@ -43,7 +42,6 @@ DEMO_SETTINGS = (
     "eval_every=100",
 )
 MARKER = ".dmi-demo"
-READY_SECONDS = 60.0
 
 
 def run_demo(folder: Path, host: str, port: int, once: bool) -> None:
@@ -89,9 +87,7 @@ def _serve(planted: Planted, artifacts: Path, redis: str, host: str, port: int, 
     url = f"http://{host}:{port}"
     command = ["serve", "--artifacts", str(artifacts), "--redis", redis, "--host", host, "--port", str(port)]
     _step("Serving", shlex.join(["dmi", *command]))
-    server = subprocess.Popen([sys.executable, "-m", "service", *command])  # noqa: S603
-    try:
-        _wait_until_ready(server, url)
+    with suppress(KeyboardInterrupt), child(["service", *command], url) as server:
         user, topics = planted.interests.row(0)
         match = f"{url}/match?user_id={user}&n=10"
         answer = httpx.get(match, timeout=READY_SECONDS, trust_env=False)  # no proxy stands before ourselves
@@ -103,22 +99,6 @@ def _serve(planted: Planted, artifacts: Path, redis: str, host: str, port: int, 
         if not once:
             console.print("Ctrl-C stops the service; its data stay in the folder.")
             server.wait()
-    except KeyboardInterrupt:
-        pass
-    finally:
-        server.terminate()
-        server.wait()
-
-
-def _wait_until_ready(server: subprocess.Popen[bytes], url: str) -> None:
-    deadline = time.monotonic() + READY_SECONDS
-    while time.monotonic() < deadline and server.poll() is None:
-        try:
-            if httpx.get(f"{url}/readyz", timeout=1, trust_env=False).is_success:
-                return
-        except httpx.TransportError:
-            time.sleep(0.1)
-    raise RuntimeError(f"the service at {url} did not become ready; its last lines above say why")
 
 
 def _print_answer(planted: Planted, user: str, topics: list[str], answer: dict[str, Any]) -> None:

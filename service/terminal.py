@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -84,6 +86,25 @@ def print_figures(unit: str, figures: dict[str, float]) -> None:
         table.add_row(name, f"{figure:,.1f} ×" if name == "ratio" else f"{figure:,.0f}")
     console.print(table)
     print(orjson.dumps({"unit": unit, **figures}).decode())
+
+
+def print_rows(unit: str, rows: Sequence[Mapping[str, str | float]]) -> None:
+    """A benchmark's table of several lines, columns in the order of their first appearance; then the JSON line."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    table = Table(box=SIMPLE, title=unit, title_justify="left")
+    for name in columns:
+        table.add_column(name, justify="right" if name else "left")
+    for row in rows:
+        table.add_row(*(_cell(row.get(name, math.nan)) for name in columns))
+    console.print(table)
+    found = [{name or "what": value for name, value in row.items()} for row in rows]
+    print(orjson.dumps({"unit": unit, "rows": found}).decode())
+
+
+def _cell(value: str | float) -> str:
+    if isinstance(value, str):
+        return value
+    return "" if math.isnan(value) else f"{value:,.0f}" if value >= 100 else f"{value:.2f}"
 
 
 def write_report(path: Path, reports: list[Report]) -> None:
