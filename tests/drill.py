@@ -81,8 +81,8 @@ class Drill:
 
 
 @contextmanager
-def drill(artifacts: Path, folder: Path) -> Iterator[Drill]:
-    """A service on a copy of `artifacts`, watched and under traffic."""
+def drill(artifacts: Path, folder: Path, pause: float = 0.0) -> Iterator[Drill]:
+    """A service on a copy of `artifacts`, watched and under traffic of callers that make such pauses (seconds)."""
     shutil.copytree(artifacts, folder / "artifacts")
     items = load_bundle(current(folder / "artifacts")).item_ids
     with (
@@ -98,7 +98,7 @@ def drill(artifacts: Path, folder: Path) -> Iterator[Drill]:
     ):
         running = Drill(service, watching, folder / "artifacts", redis)
         running.wait('sum(dmi_bundle_workers{role="promoted"}) == 2', "both workers to serve")
-        with traffic(service.url, USERS, items):
+        with traffic(service.url, USERS, items, pause=pause):
             yield running
 
 

@@ -124,14 +124,18 @@ def panels(dashboard: dict[str, Any]) -> list[dict[str, Any]]:
 
 def questions() -> list[Question]:
     """Every query of every panel and every annotation of the dashboards."""
-    found = []
+    found: list[Question] = []
     for path in DASHBOARDS:
         dashboard = json.loads(path.read_text())
-        for panel in panels(dashboard):
-            for target in panel.get("targets", ()):
-                found.append(Question(path.stem, panel["title"], target["legendFormat"], target["expr"]))
-        for annotation in dashboard["annotations"]["list"]:
-            found.append(Question(path.stem, annotation["name"], "annotation", annotation["expr"]))
+        found += [
+            Question(path.stem, panel["title"], target["legendFormat"], target["expr"])
+            for panel in panels(dashboard)
+            for target in panel.get("targets", ())
+        ]
+        found += [
+            Question(path.stem, annotation["name"], "annotation", annotation["expr"])
+            for annotation in dashboard["annotations"]["list"]
+        ]
     return found
 
 
