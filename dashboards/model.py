@@ -5,19 +5,21 @@ from __future__ import annotations
 from grafana_foundation_sdk.builders.dashboard import Dashboard, Row
 from grafana_foundation_sdk.models.common import StackingMode
 
-from dashboards.panels import board, graph, heat, number
+from dashboards.panels import board, graph, heat, number, variable
 from dashboards.queries import OF_VERSION, SERVED, gauge, mean, quantile, ratio, share, total
 
 POPULAR = ratio(total("dmi_matches_total", 'source="popular"'), total("dmi_matches_total"))
 COVERAGE = f"({gauge('dmi_catalogue_coverage', OF_VERSION)} {SERVED})"
 UNKNOWN = ratio(total("dmi_events_total", 'result="unknown_item"'), total("dmi_events_total", 'result="accepted"'))
 CUTOFF = f"(time() - {gauge('dmi_bundle_data_cutoff_timestamp_seconds', OF_VERSION)} {SERVED})"
+OF_KIND = 'kind=~"$kind"'
 PERCENTILES = {"10 %": 0.1, "50 %": 0.5, "90 %": 0.9}
 
 
 def model_dashboard() -> Dashboard:
     """What the model makes of the users."""
     board_ = board("DMI Match: model", "dmi-model", "Sources, histories, interests and coverage, by version.")
+    board_.with_variable(variable("kind", "Kind of events", "label_values(dmi_version_events_total, kind)"))
     for row in (_glance, _answers, _interests, _catalogue):
         row(board_)
     return board_
@@ -71,6 +73,7 @@ def _answers(board_: Dashboard) -> None:
             "dmi: the user's own. popular: nothing usable is known of the user, or the answer is degraded.",
             "percentunit",
             {"{{source}}": f"{total('dmi_matches_total', by='source')} / scalar({total('dmi_matches_total')})"},
+            span=6,
             stacked=StackingMode.NORMAL,
             most=1,
         ),
@@ -84,16 +87,27 @@ def _answers(board_: Dashboard) -> None:
                     total("dmi_version_matches_total", OF_VERSION, by="version"),
                 )
             },
+            span=6,
             most=1,
         ),
         graph(
-            "Events by kind and version",
-            "What the users whom a version answers do, for each of its answers: the figure of an experiment.",
+            "Events by kind",
+            "As they are posted; a kind that stops coming is a caller that has stopped sending it.",
+            "short",
+            {"{{kind}}": total("dmi_version_events_total", OF_VERSION, OF_KIND, by="kind")},
+            span=6,
+        ),
+        graph(
+            "Events for an answer, by version",
+            "What the users whom a version answers do, of the kinds chosen above, ÷ its answers: the figure of a split.",
             "none",
             {
-                "{{version}} {{kind}}": f"{total('dmi_version_events_total', OF_VERSION, by='version, kind')}"
-                f" / on (version) group_left () {total('dmi_version_matches_total', OF_VERSION, by='version')}"
+                "{{version}}": ratio(
+                    total("dmi_version_events_total", OF_VERSION, OF_KIND, by="version"),
+                    total("dmi_version_matches_total", OF_VERSION, by="version"),
+                )
             },
+            span=6,
         ),
     ):
         board_.with_panel(panel)

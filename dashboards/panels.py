@@ -137,7 +137,8 @@ def page(title: str, markdown: str) -> text.Panel:
     return text.Panel().title(title).mode(TextMode.MARKDOWN).content(markdown).span(24).height(24)
 
 
-def _variable(name: str, label: str, query: str) -> QueryVariable:
+def variable(name: str, label: str, query: str) -> QueryVariable:
+    """A choice of any of a label's values; all at first."""
     everything = VariableOption(text="All", value="$__all")
     return (
         QueryVariable(name)
@@ -163,8 +164,8 @@ def board(title: str, uid: str, description: str) -> Dashboard:
         .time("now-1h", "now")
         .timezone("browser")
         .tooltip(DashboardCursorSync.CROSSHAIR)
-        .with_variable(_variable("instance", "Instance", 'label_values(up{job="dmi-match"}, instance)'))
-        .with_variable(_variable("version", "Version", 'label_values(dmi_bundle_info{instance=~"$instance"}, version)'))
+        .with_variable(variable("instance", "Instance", 'label_values(up{job="dmi-match"}, instance)'))
+        .with_variable(variable("version", "Version", 'label_values(dmi_bundle_info{instance=~"$instance"}, version)'))
         .link(
             DashboardLink("DMI Match").type(DashboardLinkType.DASHBOARDS).tags([TAG]).include_vars(True).keep_time(True)
         )

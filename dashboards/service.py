@@ -241,9 +241,9 @@ def _versions(board_: Dashboard) -> None:
         ),
         graph(
             "Reloads",
-            "Attempts of all workers, a second. Runbook: DmiReloadFailing.",
-            "short",
-            {"{{result}}": total("dmi_reload_total", by="result")},
+            "Attempts of all workers. Runbook: DmiReloadFailing.",
+            "none",
+            {"{{result}}": f"sum by (result) (increase({gauge('dmi_reload_total')}[$__rate_interval]))"},
             span=12,
         ),
     ):

@@ -141,7 +141,7 @@ def questions() -> list[Question]:
 
 def substituted(expression: str, **variables: str) -> str:
     """The expression as Grafana sends it; a variable that is not given stands for all."""
-    values = {"instance": ".*", "version": ".*", "__rate_interval": RATE_INTERVAL, **variables}
+    values = {"instance": ".*", "version": ".*", "kind": ".*", "__rate_interval": RATE_INTERVAL, **variables}
     for name, value in values.items():
         expression = expression.replace(f"${name}", value)
     return expression

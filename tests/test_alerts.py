@@ -188,6 +188,7 @@ def test_each_alert_has_its_case():
 
 def test_each_alert_has_its_entry_in_the_runbook_and_each_entry_its_alert():
     assert re.findall(r"^### (Dmi\w+)$", RUNBOOK, re.MULTILINE) == list(ALERTS)
+    assert f"Each of the {len(ALERTS)} alerts has its entry" in (ROOT / "README.md").read_text()
 
 
 @pytest.mark.parametrize("name", ALERTS)

@@ -21,7 +21,7 @@ class Caller:
         close = {"Connection": "close"}
         self._client = httpx.Client(base_url=url, headers=close, timeout=30, trust_env=False)
         self._users, self._items = users, items
-        self._random, self._number = random.Random(seed), count()  # noqa: S311
+        self._random, self._seed, self._number = random.Random(seed), seed, count()  # noqa: S311
 
     def ask(self) -> None:
         """One request of a kind that comes up as often as it does in life, or more, where it is rare."""
@@ -60,9 +60,17 @@ class Caller:
 
     def _events(self) -> None:
         number = next(self._number)
+        items = self._random.sample(self._items, 3)
+        if not number % 5:
+            items.append("not in the catalogue")
         events = [
-            {"user_id": self._user(), "item_id": item, "kind": self._random.choice(KINDS), "event_id": f"e{number}"}
-            for item in (*self._random.sample(self._items, 3), "not in the catalogue")
+            {
+                "user_id": self._user(),
+                "item_id": item,
+                "kind": self._random.choice(KINDS),
+                "event_id": f"{self._seed}-{number}-{place}",
+            }
+            for place, item in enumerate(items)
         ]
         self._client.post("/events", json={"events": [*events, events[0]]})  # sent twice
 
