@@ -44,7 +44,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             reloader = Reloader(settings.artifacts, service, settings.reload_interval)
             app.state.parts = Parts(settings, service, batcher, reloader, store)
             batcher.start()
-            background = [asyncio.create_task(reloader.follow()), asyncio.create_task(store.watch())]
+            background = [asyncio.create_task(reloader.follow()), asyncio.create_task(store.ping_forever())]
             if threading.current_thread() is threading.main_thread():
                 asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.soon)
             yield

@@ -43,6 +43,7 @@ class Batcher:
         for worker in self._workers:
             worker.cancel()
         await asyncio.gather(*self._workers, return_exceptions=True)
+        metrics.QUEUE_LENGTH.dec(self._queue.qsize())
         while not self._queue.empty():
             self._queue.get_nowait()[1].cancel()
 

@@ -57,8 +57,8 @@ class Store:
         """One round trip; raises where Redis is not to be reached."""
         await self._redis.ping()
 
-    async def watch(self) -> None:
-        """Show in the metrics whether Redis is to be reached, for ever, whether or not anybody asks for answers."""
+    async def ping_forever(self) -> None:
+        """Show in the metrics whether Redis is to be reached, even while nobody asks for answers."""
         while True:
             try:
                 await self.ping()
