@@ -4,7 +4,7 @@ VENV := .venv
 PIP := $(VENV)/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench screenshot clean
+.PHONY: help demo test lint bench screenshot dashboards pictures clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -29,6 +29,12 @@ bench: $(VENV)/bench.stamp ## the benchmarks, on what `make demo` made
 
 screenshot: $(VENV)/dev.stamp ## docs/explorer.png anew, from what `make demo` made; needs chromium-driver
 	$(VENV)/bin/python -m tests.screenshot
+
+dashboards: $(VENV)/dev.stamp ## Grafana's JSON anew, from dashboards/
+	$(VENV)/bin/python -m dashboards
+
+pictures: $(VENV)/dev.stamp ## docs/dashboard-*.png anew, from what `make demo` made; needs prometheus
+	$(VENV)/bin/python -m tests.dashboard_picture
 
 clean: ## remove the virtual environment and the demo's files
 	rm -rf $(VENV) demo

@@ -51,6 +51,7 @@ class Manifest(BaseModel):
     data: Path
     catalogue: str  # Dataset.catalogue: which item each row is
     data_cutoff: float
+    created: float | None = None  # seconds since 1970; None in bundles of before
     num_users: int
     num_items: int
     num_events: int

@@ -14,7 +14,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from models.index import use_one_core
-from service import errors
+from service import errors, metrics
 from service.batcher import Batcher
 from service.guard import ApiKeys
 from service.match_service import MatchService
@@ -34,6 +34,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         lineup = first_lineup(settings.artifacts, settings.fallback)
         announce(lineup, None)
+        metrics.MAX_INFLIGHT.set(settings.max_inflight)
         store = Store.connect(settings.redis, settings)
         # One thread: the encoder and the search each fill a core, and event loop and metrics need the rest.
         with ThreadPoolExecutor(1, "compute", use_one_core) as executor:
@@ -43,11 +44,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             reloader = Reloader(settings.artifacts, service, settings.reload_interval)
             app.state.parts = Parts(settings, service, batcher, reloader, store)
             batcher.start()
-            following = asyncio.create_task(reloader.follow())
+            background = [asyncio.create_task(reloader.follow()), asyncio.create_task(store.ping_forever())]
             if threading.current_thread() is threading.main_thread():
                 asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.soon)
             yield
-            following.cancel()
+            for task in background:
+                task.cancel()
             await batcher.close()
         await store.close()
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 
+from service import metrics
 from service.query import Match, Query
 
 # Two: one batch waits for Redis while the other computes.
@@ -16,7 +18,8 @@ class Batcher:
 
     def __init__(self, match: Callable[[Sequence[Query]], Awaitable[list[Match]]], max_batch: int) -> None:
         self._match, self._max_batch = match, max_batch
-        self._queue: asyncio.Queue[tuple[Query, asyncio.Future[Match]]] = asyncio.Queue()
+        # The time is when a query came: how long the first of a batch waited is the `queue` stage.
+        self._queue: asyncio.Queue[tuple[Query, asyncio.Future[Match], float]] = asyncio.Queue()
         self._workers: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -31,7 +34,8 @@ class Batcher:
     async def submit(self, query: Query) -> Match:
         """Queue one query and wait for its answer."""
         answer: asyncio.Future[Match] = asyncio.get_running_loop().create_future()
-        self._queue.put_nowait((query, answer))
+        self._queue.put_nowait((query, answer, time.perf_counter()))
+        metrics.QUEUE_LENGTH.inc()
         return await answer
 
     async def close(self) -> None:
@@ -39,6 +43,7 @@ class Batcher:
         for worker in self._workers:
             worker.cancel()
         await asyncio.gather(*self._workers, return_exceptions=True)
+        metrics.QUEUE_LENGTH.dec(self._queue.qsize())
         while not self._queue.empty():
             self._queue.get_nowait()[1].cancel()
 
@@ -47,9 +52,11 @@ class Batcher:
             waiting = [await self._queue.get()]
             while len(waiting) < self._max_batch and not self._queue.empty():
                 waiting.append(self._queue.get_nowait())
-            waiting = [(query, answer) for query, answer in waiting if not answer.done()]  # the caller left
+            metrics.QUEUE_LENGTH.dec(len(waiting))
+            metrics.STAGE_SECONDS.labels("queue").observe(time.perf_counter() - waiting[0][2])
+            waiting = [one for one in waiting if not one[1].done()]  # the caller left
             if waiting:
-                await self._answer([query for query, _ in waiting], [answer for _, answer in waiting])
+                await self._answer([query for query, _, _ in waiting], [answer for _, answer, _ in waiting])
 
     async def _answer(self, queries: list[Query], answers: list[asyncio.Future[Match]]) -> None:
         try:

@@ -49,9 +49,8 @@ class Interests(NamedTuple):
 
 def read_interests(retriever: Retriever, asked: Sequence[Asked]) -> Interests:
     """Read everybody's history, and add what they gave; interest numbers K, K + 1, … are the given ones, in order."""
-    weighed = any(one.explain or one.merge == "interleaved" for one in asked)
     histories = np.stack([pad(one.history or STAND_IN, retriever.max_len) for one in asked])  # (B, L)
-    encoded = retriever.encode(histories, [one.steps for one in asked], weighed)
+    encoded = retriever.encode(histories, [one.steps for one in asked], explain=True)  # weights: 1 % of its time
     queries, num_interests = encoded.queries, encoded.queries.shape[1]
     present = np.repeat([[bool(one.history) or not retriever.max_len] for one in asked], num_interests, axis=1)
     weights = np.full(present.shape, 1 / num_interests, np.float32)

@@ -8,6 +8,7 @@ experiment.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
@@ -17,7 +18,9 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from models.bundle import current
 from models.changes import Changes
 from models.errors import InputError
+from service.coverage import Coverage
 from service.matcher import Matcher
+from service.query import Match
 
 EXPERIMENT = "experiment.json"
 PARTS = 10_000  # users fall into this many parts: a percentage may have two decimals
@@ -71,6 +74,9 @@ class Lineup:
 
     def __init__(self, plan: Plan, promoted: Matcher, challenger: Matcher | None = None) -> None:
         self.plan, self.promoted, self.challenger = plan, promoted, challenger
+        self._coverage = {
+            matcher.version: Coverage(matcher.version, len(matcher.live.base.catalogue)) for matcher in self.matchers
+        }
 
     @property
     def matchers(self) -> list[Matcher]:
@@ -91,6 +97,11 @@ class Lineup:
         """Let all versions take over changes of items."""
         for matcher in self.matchers:
             matcher.live.apply(changes)
+
+    def note(self, matches: Iterable[Match]) -> None:
+        """Count what was answered into the coverage of each version."""
+        for match in matches:
+            self._coverage[match.version].add(match.item_ids)
 
     def of(self, user_id: str | None) -> Matcher:
         """The version that answers a user, always the same one; sessions without a user are the promoted one's."""

@@ -46,6 +46,7 @@ class MatchService:
             ]
         lengths = [len(one.read) + len(query.history) for one, query in zip(histories, queries, strict=True)]
         metrics.observe_batch(matches, lengths, watch.seconds)
+        lineup.note(matches)
         if lineup.shadow is not None and (self._shadowing is None or self._shadowing.done()):
             # One batch at a time: shadows must not queue up before those who wait for an answer.
             compare = (lineup.shadow, queries, histories, matches)

@@ -87,7 +87,11 @@ def _answers(
     if interests.encoded.shift is not None:
         shifts = interests.encoded.shift.mean(axis=1).tolist()
         read = zip(answers, shifts, chosen, strict=True)
-        answers = [answer._replace(shift=shift) if one.history else answer for answer, shift, one in read]
+        answers = [answer._replace(shift=shift) if one.history and one.steps else answer for answer, shift, one in read]
+    if interests.queries.shape[1] > 1:
+        heaviest = interests.weights.max(axis=1).tolist()
+        weighed = zip(answers, heaviest, chosen, strict=True)
+        answers = [answer._replace(weight=weight) if one.history else answer for answer, weight, one in weighed]
     explained = [place for place, one in enumerate(chosen) if one.explain and retriever.source != "popular"]
     if explained:
         given = [[*queries[numbers[place]].topic, *queries[numbers[place]].like] for place in explained]

@@ -61,6 +61,7 @@ class Match(NamedTuple):
     scores: list[float]
     interests: list[int] | None  # the interest that found each item; None for popular items
     stages: dict[str, float]  # seconds in each stage, of the batch
-    shift: float | None = None  # 1 − cos(coarse, served), mean over the interests; None where there are none
+    shift: float | None = None  # 1 − cos(coarse, served), mean over the interests; None where nothing was refined
+    weight: float | None = None  # the heaviest interest's share of the user; None where there are not several
     items: list[Item] | None = None  # what is known of each item, where an explanation was asked for
     explanation: list[ExplainedInterest] | None = None

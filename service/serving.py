@@ -30,7 +30,6 @@ def load_lineup(plan: Plan, loaded: Mapping[str, Matcher]) -> Lineup:
             version = plan.experiment.version
             challenger = loaded.get(version) or _load(plan.promoted.parent / version)
     except Exception as error:  # a bundle can be wrong in more ways than its checks foresee
-        metrics.RELOADS.labels("error").inc()
         if isinstance(error, InputError):
             raise
         raise InputError(f"a version cannot serve ({type(error).__name__}: {error})") from error
@@ -65,11 +64,24 @@ def _load(path: Path) -> Matcher:
 
 def announce(lineup: Lineup, replaced: Lineup | None) -> None:
     """Show the served versions in the metrics."""
-    for matcher in replaced.matchers if replaced else ():
-        metrics.BUNDLE_INFO.labels(matcher.version).set(0)
+    for served, shown in ((replaced, 0), (lineup, 1)):
+        for role, matcher in zip(("promoted", "challenger"), served.matchers if served else (), strict=False):
+            metrics.BUNDLE_INFO.labels(matcher.version).set(shown)
+            metrics.BUNDLE_WORKERS.labels(matcher.version, role).set(shown)
     for matcher in lineup.matchers:
-        metrics.BUNDLE_INFO.labels(matcher.version).set(1)
+        manifest = matcher.live.base.manifest
+        metrics.BUNDLE_DATA_CUTOFF.labels(matcher.version).set(manifest.data_cutoff)
+        if manifest.created is not None:
+            metrics.BUNDLE_CREATED.labels(matcher.version).set(manifest.created)
     metrics.BUNDLE_LOADED.set(time.time())
+
+
+def _said(artifacts: Path) -> Plan | str:
+    """What ARTIFACTS say or, where that cannot be read, why."""
+    try:
+        return read_plan(artifacts)
+    except (InputError, OSError) as error:
+        return str(error)
 
 
 class Reloader:
@@ -78,27 +90,38 @@ class Reloader:
     def __init__(self, artifacts: Path, service: MatchService, interval: float) -> None:
         self._artifacts, self._service, self._interval = artifacts, service, interval
         self._lock = asyncio.Lock()
-        self._refused: Plan | None = None
+        self._refused: Plan | str | None = None  # what ARTIFACTS said when that could not be served
         self._asked = asyncio.Event()
 
     async def reload(self) -> bool:
         """Serve what ARTIFACTS says; whether that is something else than before.
 
-        Raises InputError where a new version is damaged; the old ones stay.
+        Raises InputError where that or a new version is damaged; the old ones stay.
         """
         async with self._lock:
-            plan = await asyncio.to_thread(read_plan, self._artifacts)
-            served = self._service.lineup
-            if plan == served.plan:
-                return False
-            self._refused = plan  # until it has loaded
-            loaded = {matcher.version: matcher for matcher in served.matchers}
-            lineup = await asyncio.to_thread(load_lineup, plan, loaded)
-            await self._service.adopt(lineup)
+            said = await asyncio.to_thread(_said, self._artifacts)
+            try:
+                swapped = said != self._service.lineup.plan
+                if swapped:
+                    await self._swap(said)
+            except Exception:
+                self._refused = said
+                metrics.RELOADS.labels("error").inc()
+                metrics.RELOAD_FAILING.set(1)
+                raise
             self._refused = None
-            announce(lineup, served)
-            logger.info("serving %s", ", ".join(matcher.version for matcher in lineup.matchers))
-            return True
+            metrics.RELOAD_FAILING.set(0)
+            return swapped
+
+    async def _swap(self, said: Plan | str) -> None:
+        if isinstance(said, str):
+            raise InputError(said)
+        served = self._service.lineup
+        loaded = {matcher.version: matcher for matcher in served.matchers}
+        lineup = await asyncio.to_thread(load_lineup, said, loaded)
+        await self._service.adopt(lineup)
+        announce(lineup, served)
+        logger.info("serving %s", ", ".join(matcher.version for matcher in lineup.matchers))
 
     def soon(self) -> None:
         """Ask follow() to reload now, even a version that failed before (SIGHUP)."""
@@ -107,16 +130,12 @@ class Reloader:
 
     async def follow(self) -> None:
         """Look at ARTIFACTS every interval, for ever; what failed to load is not tried again and again."""
-        said = ""
         while True:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._asked.wait(), self._interval)
             self._asked.clear()
             try:
-                if read_plan(self._artifacts) != self._refused:
+                if _said(self._artifacts) != self._refused:
                     await self.reload()
-                said = ""
             except Exception as error:  # whatever is wrong with a new version, the old one goes on
-                if str(error) != said:
-                    logger.error("still serving %s: %s", self._service.lineup.promoted.version, error)
-                said = str(error)
+                logger.error("still serving %s: %s", self._service.lineup.promoted.version, error)

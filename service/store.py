@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import NamedTuple, Self
 
@@ -9,13 +10,16 @@ from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
 
 from models.changes import Changes
+from service import metrics
 from service.history import History, HistoryStore
 from service.items import ItemStore
 from service.settings import Settings
 
 MAX_CONNECTIONS = 32
+PING_SECONDS = 5.0
 
 
 class Read(NamedTuple):
@@ -52,6 +56,16 @@ class Store:
     async def ping(self) -> None:
         """One round trip; raises where Redis is not to be reached."""
         await self._redis.ping()
+
+    async def ping_forever(self) -> None:
+        """Show in the metrics whether Redis is to be reached, even while nobody asks for answers."""
+        while True:
+            try:
+                await self.ping()
+                metrics.REDIS_UP.set(1)
+            except RedisError:
+                metrics.REDIS_UP.set(0)
+            await asyncio.sleep(PING_SECONDS)
 
     async def read(self, user_ids: Sequence[str], since: int) -> Read:
         """The history of each user and the items changed after `since`: a second round trip only if there are any."""

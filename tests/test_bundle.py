@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,8 @@ def test_it_holds_what_the_contract_says(bundle, dataset):
     assert bundle.path.name == bundle.version == manifest.version
     assert (manifest.num_users, manifest.num_items) == (dataset.info.num_users, dataset.info.num_items)
     assert manifest.data_cutoff == dataset.info.latest_timestamp
+    assert manifest.created is not None
+    assert f"{datetime.fromtimestamp(manifest.created, UTC):%Y%m%d-%H%M%S}" == manifest.version[:15]
     assert {path.name for path in bundle.path.iterdir()} == {*NETWORK_FILES, MANIFEST}
     assert manifest.files == {name: sha256(bundle.path / name) for name in NETWORK_FILES}
     assert all(path.stat().st_mode & 0o777 == 0o644 for path in bundle.path.iterdir())  # whoever serves can read it

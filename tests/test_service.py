@@ -330,6 +330,9 @@ def series(client: httpx.Client) -> dict[str, float]:
 def test_metrics_count_what_happened_exactly_with_several_workers(artifacts, redis_url, tmp_path):
     with serving(artifacts, redis_url, tmp_path / "log", "--workers", "2") as service:
         service.client.headers["Connection"] = "close"  # each request a new connection, so that both workers answer
+        version = service.client.get("/version").json()["version"]
+        workers = f'dmi_bundle_workers{{role="promoted",version="{version}"}}'
+        wait_until(lambda: series(service.client).get(workers) == 2, "both workers to serve")
         service.post_events(event("sue", "yoga-01", event_id="1"), event("sue", "new", event_id="1"))
         for _ in range(40):
             service.candidates("sue")
@@ -337,21 +340,22 @@ def test_metrics_count_what_happened_exactly_with_several_workers(artifacts, red
             service.candidates("nobody at all")
         problem(service.client.get("/match?n=0"), 422)
         measured = series(service.client)
-        version = service.client.get("/version").json()["version"]
     assert measured['dmi_requests_total{route="/match",status="200"}'] == 50
     assert measured['dmi_requests_total{route="/match",status="422"}'] == 1
     assert measured['dmi_request_seconds_count{route="/match"}'] == 51
     assert measured['dmi_matches_total{source="dmi"}'] == 40
     assert measured['dmi_matches_total{source="popular"}'] == 10
     assert measured["dmi_history_length_count"] == measured["dmi_batch_size_sum"] == 50
-    assert measured["dmi_interest_shift_count"] == 40
+    assert measured["dmi_interest_shift_count"] == measured["dmi_interest_weight_count"] == 40
+    assert 0.25 <= measured["dmi_interest_weight_sum"] / 40 <= 1  # the heaviest of four
+    assert (measured["dmi_queue_length"], measured["dmi_max_inflight"], measured["dmi_redis_up"]) == (0, 512, 1)
     assert measured['dmi_events_total{result="accepted"}'] == 1
     assert measured['dmi_events_total{result="duplicate"}'] == 1
     assert measured["dmi_inflight"] == 1  # this one
     assert measured[f'dmi_bundle_info{{version="{version}"}}'] == 1
     assert measured["dmi_bundle_loaded_timestamp_seconds"] == pytest.approx(time.time(), abs=600)
     assert measured['dmi_reload_total{result="loaded"}'] == 2
-    for stage in ("history", "encode", "search", "merge"):
+    for stage in ("queue", "history", "encode", "search", "merge"):
         assert measured[f'dmi_stage_seconds_count{{stage="{stage}"}}'] > 0
 
 

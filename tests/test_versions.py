@@ -194,3 +194,43 @@ def test_a_worker_that_starts_beside_a_damaged_experiment_serves_the_promoted_ve
     assert first_lineup(folder, at_start).promoted.version == promoted
     (folder / "current").write_text("nothing")
     assert first_lineup(folder, at_start).promoted.version == at_start
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("current", "../elsewhere"),
+        ("current", "no-such-version"),
+        ("experiment.json", "{broken"),
+        ("experiment.json", '{"version": "no-such-version", "shadow": true}'),
+    ],
+)
+def test_what_cannot_be_served_counts_once_and_shows_for_as_long_as_it_lasts(pair: Pair, file, content):
+    def failures() -> float:
+        return series(pair.service.client)['dmi_reload_total{result="error"}']
+
+    def is_failing() -> bool:
+        return series(pair.service.client)["dmi_reload_failing"] == 1
+
+    for _ in range(2):  # what was put right and is wrong again is another failure
+        before = failures()
+        (pair.folder / file).write_text(content)
+        wait_until(is_failing, "the failure to show")
+        for _ in range(5):  # it is looked at ten times a second meanwhile
+            assert set(pair.versions().values()) == {pair.first}
+        assert is_failing()
+        assert failures() == before + 1
+        pair.end()
+        wait_until(lambda: not is_failing(), "the failure to be over")
+
+
+def test_the_metrics_say_how_old_a_version_is_and_who_serves_it(pair: Pair):
+    pair.experiment(version=pair.second, shadow=True)
+    measured = series(pair.service.client)
+    manifest = json.loads((pair.folder / pair.first / "manifest.json").read_text())
+    for version, role in ((pair.first, "promoted"), (pair.second, "challenger")):
+        assert measured[f'dmi_bundle_workers{{role="{role}",version="{version}"}}'] == 1
+        assert measured[f'dmi_bundle_created_timestamp_seconds{{version="{version}"}}'] == manifest["created"]
+        assert measured[f'dmi_bundle_data_cutoff_timestamp_seconds{{version="{version}"}}'] == manifest["data_cutoff"]
+    pair.end()
+    assert series(pair.service.client)[f'dmi_bundle_workers{{role="challenger",version="{pair.second}"}}'] == 0

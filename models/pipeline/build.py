@@ -66,7 +66,8 @@ def build(run_path: Path, artifacts: Path, data: Path | None = None, changes: Ch
     dataset = load_dataset(data or run.data)
     require_catalogue(dataset, run.catalogue)
     weights_hash = sha256(run_path / WEIGHTS_FILE)
-    version = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{weights_hash[:8]}"
+    now = datetime.now(UTC)
+    version = f"{now:%Y%m%d-%H%M%S}-{weights_hash[:8]}"
     with atomic_folder(artifacts / version) as folder:
         (folder / CONFIG).write_text(config.model_dump_json(indent=2) + "\n")
         popular = Popularity.count(dataset.sequences, config.num_items)
@@ -101,6 +102,7 @@ def build(run_path: Path, artifacts: Path, data: Path | None = None, changes: Ch
             data=dataset.path,
             catalogue=dataset.catalogue,
             data_cutoff=dataset.info.latest_timestamp,
+            created=now.timestamp(),
             num_users=dataset.info.num_users,
             num_items=dataset.info.num_items,
             num_events=dataset.info.num_events,

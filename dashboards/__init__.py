@@ -1,0 +1,1 @@
+"""Grafana's dashboards as code; `python -m dashboards` (or: make dashboards) writes docker/grafana/dashboards/*.json."""
