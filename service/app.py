@@ -67,6 +67,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         version=version("dmi-match"),
         description="Candidate matching with diffusion-refined multi-interest user vectors.",
         lifespan=lifespan,
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},  # it tells who asked
     )
     routers = [match.router, events.router, users.router, items.router, operations.router]
     if settings.explorer:

@@ -1,7 +1,7 @@
 """Traces by OpenTelemetry: a span a request, under it the stages of the batch that answered it.
 
-The stages are timed anyway, so their spans are made of those times when a request has ended. OpenTelemetry's own ASGI
-middleware would write the URL down, and with it who asked.
+The stages are timed anyway, so their spans are made of those times when a request has ended. The spans of FastAPI and of
+OpenTelemetry's ASGI middleware would have the URL in them, and with it who asked.
 """
 
 from __future__ import annotations
