@@ -20,13 +20,13 @@ class Batch(NamedTuple):
     watch: Stopwatch
 
     def stages(self) -> dict[str, tuple[float, float]]:
-        """When each stage began (perf_counter) and its seconds, with the wait for the thread that computes."""
+        """When each stage began (perf_counter) and its seconds, in order; with the wait for the thread that computes."""
         begun, seconds = self.watch.begun, self.watch.seconds
         stages = {stage: (begun[stage], seconds[stage]) for stage in begun}
         if "history" in stages and "encode" in stages:
             read = sum(stages["history"])
             stages["thread"] = (read, begun["encode"] - read)
-        return stages
+        return dict(sorted(stages.items(), key=lambda stage: stage[1]))
 
 
 class Answered(NamedTuple):
