@@ -4,7 +4,7 @@ VENV := .venv
 PIP := $(VENV)/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench screenshot dashboards pictures clean
+.PHONY: help demo test lint bench load screenshot dashboards pictures clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -26,6 +26,10 @@ bench: $(VENV)/bench.stamp ## the benchmarks, on what `make demo` made
 	$(VENV)/bin/dmi bench training
 	$(VENV)/bin/dmi bench http
 	$(VENV)/bin/dmi bench scale
+
+load: $(VENV)/load.stamp ## half a minute of load on DMI_URL, or on what `make demo` serves; ARGS="--shape spike --users 100"
+	$(VENV)/bin/locust -f tests/load/locustfile.py --headless --only-summary --loglevel WARNING \
+	  --users 20 --run-time 30s $(ARGS)
 
 screenshot: $(VENV)/dev.stamp ## docs/explorer.png anew, from what `make demo` made; needs chromium-driver
 	$(VENV)/bin/python -m tests.screenshot

@@ -63,7 +63,7 @@ def _load(path: Path) -> Matcher:
 
 
 def announce(lineup: Lineup, replaced: Lineup | None) -> None:
-    """Show the served versions in the metrics."""
+    """Show the served versions in the metrics and the log."""
     for served, shown in ((replaced, 0), (lineup, 1)):
         for role, matcher in zip(("promoted", "challenger"), served.matchers if served else (), strict=False):
             metrics.BUNDLE_INFO.labels(matcher.version).set(shown)
@@ -74,6 +74,8 @@ def announce(lineup: Lineup, replaced: Lineup | None) -> None:
         if manifest.created is not None:
             metrics.BUNDLE_CREATED.labels(matcher.version).set(manifest.created)
     metrics.BUNDLE_LOADED.set(time.time())
+    versions, before = ([matcher.version for matcher in one.matchers] if one else [] for one in (lineup, replaced))
+    logger.info("serving", extra={"version": ", ".join(versions), "replaced": ", ".join(before) or None})
 
 
 def _said(artifacts: Path) -> Plan | str:
@@ -121,7 +123,6 @@ class Reloader:
         lineup = await asyncio.to_thread(load_lineup, said, loaded)
         await self._service.adopt(lineup)
         announce(lineup, served)
-        logger.info("serving %s", ", ".join(matcher.version for matcher in lineup.matchers))
 
     def soon(self) -> None:
         """Ask follow() to reload now, even a version that failed before (SIGHUP)."""

@@ -45,5 +45,5 @@ def test_each_command_explains_itself_and_its_variables(command):
 
 def test_make_lists_its_targets():
     listed = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    for target in ("demo", "test", "lint", "bench", "screenshot", "dashboards", "pictures"):
+    for target in ("demo", "test", "lint", "bench", "load", "screenshot", "dashboards", "pictures"):
         assert re.search(rf"^{target}\s", listed, re.MULTILINE)

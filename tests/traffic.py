@@ -21,7 +21,7 @@ class Caller:
         close = {"Connection": "close"}
         self._client = httpx.Client(base_url=url, headers=close, timeout=30, trust_env=False)
         self._users, self._items = users, items
-        self._random, self._seed, self._number = random.Random(seed), seed, count()  # noqa: S311
+        self._random, self._seed, self._number = random.Random(seed), seed, count()
 
     def ask(self) -> None:
         """One request of a kind that comes up as often as it does in life, or more, where it is rare."""
