@@ -2,9 +2,10 @@
 PYTHON ?= python3
 VENV := .venv
 PIP := $(VENV)/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt
+COMPOSE = $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench screenshot clean
+.PHONY: help demo test lint bench stack screenshot clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -24,6 +25,9 @@ bench: $(VENV)/train.stamp ## the benchmarks, on what `make demo` made
 	$(VENV)/bin/dmi bench batches
 	$(VENV)/bin/dmi bench encoder
 	$(VENV)/bin/dmi bench training
+
+stack: ## all of it in containers: Redis, a first model, the service, Prometheus, Grafana; see docs/operating.md
+	GIT_REVISION=$$(git describe --always --dirty --abbrev=40 --exclude='*') $(COMPOSE) up --build $(ARGS)
 
 screenshot: $(VENV)/dev.stamp ## docs/explorer.png anew, from what `make demo` made; needs chromium-driver
 	$(VENV)/bin/python -m tests.screenshot
