@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 import threading
 from collections.abc import AsyncIterator
@@ -25,10 +26,17 @@ from service.serving import Reloader, announce, first_lineup
 from service.settings import Settings
 from service.store import Store
 
+logger = logging.getLogger(__name__)
+
 
 def create_app(settings: Settings | None = None) -> FastAPI:
     """The application; it loads the promoted bundle when it starts and raises InputError there where it cannot."""
     settings = settings or Settings()
+    tracing = None
+    if settings.otel:
+        from service.tracing import Tracing
+
+        tracing = Tracing.by_otlp()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -50,19 +58,23 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             following.cancel()
             await batcher.close()
         await store.close()
+        if tracing is not None:
+            tracing.close()
+        logger.info("drained")
 
     app = FastAPI(
         title="DMI Match",
         version=version("dmi-match"),
         description="Candidate matching with diffusion-refined multi-interest user vectors.",
         lifespan=lifespan,
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},  # it tells who asked
     )
     routers = [match.router, events.router, users.router, items.router, operations.router]
     if settings.explorer:
         routers += [explorer.router, page.router]
     paths = frozenset(route.path for router in routers for route in router.routes if isinstance(route, APIRoute))
     app.add_middleware(ApiKeys, keys=settings.api_keys)
-    app.add_middleware(RequestMiddleware, paths=paths, max_inflight=settings.max_inflight, max_body=settings.max_body)
+    app.add_middleware(RequestMiddleware, paths=paths, settings=settings, tracing=tracing)
     for router in routers:
         app.include_router(router)
     errors.install(app)

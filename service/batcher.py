@@ -3,20 +3,35 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import time
 from collections.abc import Awaitable, Callable, Sequence
+from typing import NamedTuple
 
 from service.query import Match, Query
+from service.stopwatch import Stopwatch
+from service.trail import TRAILS, Answered, Batch, Trail
 
 # Two: one batch waits for Redis while the other computes.
 NUM_WORKERS = 2
 
 
+class Waiting(NamedTuple):
+    """A query in the queue, since when, and the request that it belongs to."""
+
+    query: Query
+    answer: asyncio.Future[Match]
+    since: float  # perf_counter
+    trails: tuple[Trail, ...]
+
+
 class Batcher:
     """Nothing waits for a batch to fill, and every caller gets an answer or an error."""
 
-    def __init__(self, match: Callable[[Sequence[Query]], Awaitable[list[Match]]], max_batch: int) -> None:
+    def __init__(self, match: Callable[[Sequence[Query], Stopwatch], Awaitable[list[Match]]], max_batch: int) -> None:
         self._match, self._max_batch = match, max_batch
-        self._queue: asyncio.Queue[tuple[Query, asyncio.Future[Match]]] = asyncio.Queue()
+        self._queue: asyncio.Queue[Waiting] = asyncio.Queue()
+        self._numbers = itertools.count(1)
         self._workers: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -31,7 +46,7 @@ class Batcher:
     async def submit(self, query: Query) -> Match:
         """Queue one query and wait for its answer."""
         answer: asyncio.Future[Match] = asyncio.get_running_loop().create_future()
-        self._queue.put_nowait((query, answer))
+        self._queue.put_nowait(Waiting(query, answer, time.perf_counter(), TRAILS.get()))
         return await answer
 
     async def close(self) -> None:
@@ -40,29 +55,34 @@ class Batcher:
             worker.cancel()
         await asyncio.gather(*self._workers, return_exceptions=True)
         while not self._queue.empty():
-            self._queue.get_nowait()[1].cancel()
+            self._queue.get_nowait().answer.cancel()
 
     async def _run(self) -> None:
         while True:
             waiting = [await self._queue.get()]
             while len(waiting) < self._max_batch and not self._queue.empty():
                 waiting.append(self._queue.get_nowait())
-            waiting = [(query, answer) for query, answer in waiting if not answer.done()]  # the caller left
+            waiting = [one for one in waiting if not one.answer.done()]  # the caller left
             if waiting:
-                await self._answer([query for query, _ in waiting], [answer for _, answer in waiting])
+                await self._answer(waiting)
 
-    async def _answer(self, queries: list[Query], answers: list[asyncio.Future[Match]]) -> None:
+    async def _answer(self, waiting: list[Waiting]) -> None:
+        watch = Stopwatch()
+        batch = Batch(next(self._numbers), len(waiting), time.perf_counter(), watch)
+        TRAILS.set(tuple(dict.fromkeys(trail for one in waiting for trail in one.trails)))
         try:
-            matches = await self._match(queries)
+            matches = await self._match([one.query for one in waiting], watch)
         except asyncio.CancelledError:
-            for answer in answers:
-                answer.cancel()
+            for one in waiting:
+                one.answer.cancel()
             raise
         except Exception as error:
-            for answer in answers:
-                if not answer.done():
-                    answer.set_exception(error)
+            for one in waiting:
+                if not one.answer.done():
+                    one.answer.set_exception(error)
             return
-        for answer, match in zip(answers, matches, strict=True):
-            if not answer.done():
-                answer.set_result(match)
+        for one, match in zip(waiting, matches, strict=True):
+            for trail in one.trails:
+                trail.answers.append(Answered(one.query.n, one.since, batch, match))
+            if not one.answer.done():
+                one.answer.set_result(match)

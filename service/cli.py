@@ -237,7 +237,7 @@ def _run() -> int:
         return _fail(2, str(error))
     except ValidationError as error:  # a DMI_… variable of the service
         problem = error.errors()[0]
-        return _fail(2, f"DMI_{str(problem['loc'][0]).upper()}: {problem['msg']}")
+        return _fail(2, f"DMI_{str(problem['loc'][0]).upper()}: {problem['msg'].removeprefix('Value error, ')}")
     except TyperException as error:
         return _fail(2, error.format_message() or "say what to do; see dmi --help")
     except (OSError, RuntimeError, RedisError) as error:

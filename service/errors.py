@@ -18,6 +18,7 @@ EXAMPLES = {
     401: "give Authorization: Bearer <one of DMI_API_KEYS>",
     403: "this token is not an API key",
     404: "there is no item 'yoga-99'",
+    408: "the body did not arrive within 10 seconds; send it again",
     409: "10000 items have changed; build a bundle that holds them: dmi build --redis",
     413: "the body is larger than 1048576 bytes; send it in parts",
     422: "n: Input should be less than or equal to 1000",

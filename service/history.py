@@ -18,6 +18,7 @@ from redis.asyncio.client import Pipeline
 
 ORDER_DIGITS = 16
 KIND = "\x1f"  # no id has control characters
+HISTORY_KEYS = "dmi:{*}:history"  # what SCAN finds all histories by
 SCANS, SCANNED = 10, 500  # looks around for some users, and keys seen in each
 
 # KEYS: history, event ids. ARGV: limit, ttl, then timestamp, event id ('' for none) and member of each event.
@@ -119,8 +120,8 @@ class HistoryStore:
         found: set[str] = set()
         cursor = 0
         for _ in range(SCANS):
-            cursor, keys = await self._redis.scan(cursor, match=_history_key("*"), count=SCANNED)
-            found |= {str(key).removeprefix(_PREFIX).removesuffix(_SUFFIX) for key in keys}
+            cursor, keys = await self._redis.scan(cursor, match=HISTORY_KEYS, count=SCANNED)
+            found |= {user_of(str(key)) for key in keys}
             if len(found) >= most or not cursor:
                 break
         users = sorted(found)[:most]
@@ -136,6 +137,11 @@ class HistoryStore:
 
 # The braces keep a user's two keys in one slot of a Redis Cluster.
 _PREFIX, _SUFFIX = "dmi:{", "}:history"
+
+
+def user_of(key: str) -> str:
+    """Whose history a key is."""
+    return key.removeprefix(_PREFIX).removesuffix(_SUFFIX)
 
 
 def _history_key(user_id: str) -> str:

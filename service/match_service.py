@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
+from contextvars import copy_context
 
 from redis.exceptions import RedisError
 
@@ -31,14 +32,16 @@ class MatchService:
         self.lineup, self._store, self._executor = lineup, store, executor
         self._shadowing: asyncio.Future[None] | None = None
 
-    async def match(self, queries: Sequence[Query]) -> list[Match]:
+    async def match(self, queries: Sequence[Query], watch: Stopwatch | None = None) -> list[Match]:
         """Answer a batch, in order; where Redis is away, from what came with the requests: then `degraded` says so."""
-        lineup, watch = self.lineup, Stopwatch()  # one lineup, whatever is reloaded meanwhile
+        lineup = self.lineup  # one, whatever is reloaded meanwhile
+        watch = watch or Stopwatch()
         histories, changes, outage = await self._read(queries, lineup)
         watch.lap("history")
         loop = asyncio.get_running_loop()
         arguments = (lineup, changes, queries, histories, watch)
-        matches = await loop.run_in_executor(self._executor, _answer, *arguments)
+        # In this context, so that what is logged there names the requests.
+        matches = await loop.run_in_executor(self._executor, copy_context().run, _answer, *arguments)
         if outage:
             matches = [
                 match._replace(degraded="history") if query.user_id is not None else match

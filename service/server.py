@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import socket
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import uvicorn
 
 from models.bundle import current, load_bundle
 from service.embedded_redis import redis_at
+from service.logs import configure
 from service.metrics import MULTIPROCESS_DIR
 from service.settings import Settings
+from service.supervisor import Supervisor
 
+logger = logging.getLogger(__name__)
 GRACE_SECONDS = 10
 START_SECONDS = 120  # a worker verifies and loads its bundle first
 
@@ -28,25 +34,44 @@ def run_server(artifacts: Path, redis: str | None, host: str, port: int, workers
     # uvicorn drains and then raises the signal again: that must unwind, so that an embedded Redis is stopped too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     # Say what is wrong here, once and before anything is started, rather than from every worker.
-    Settings()
+    settings = Settings()
+    log = configure(settings.log_format, settings.log_level)
     bundle = load_bundle(current(artifacts))
     check_port(host, port)
     with redis_at(redis, artifacts) as url, tempfile.TemporaryDirectory(prefix="dmi-metrics-") as folder:
         os.environ |= {"DMI_ARTIFACTS": str(artifacts.resolve()), "DMI_REDIS": url, "DMI_FALLBACK": bundle.version}
         if workers > 1:  # prometheus_client reads this variable when a worker imports it
             os.environ[MULTIPROCESS_DIR] = folder
-        uvicorn.run(
-            "service.app:create_app",
-            factory=True,
-            host=host,
-            port=port,
-            workers=workers,
-            loop="uvloop",
-            http="httptools",
-            access_log=False,
-            timeout_graceful_shutdown=GRACE_SECONDS,
-            timeout_worker_healthcheck=START_SECONDS,
-        )
+        started = {"version": bundle.version, "workers": workers, "host": host, "port": port}
+        logger.info("starting", extra={**started, "settings": shown(Settings())})
+        options: dict[str, Any] = {
+            "factory": True,
+            "host": host,
+            "port": port,
+            "workers": workers,
+            "loop": "uvloop",
+            "http": "httptools",
+            "access_log": False,
+            "log_config": log,
+            "timeout_graceful_shutdown": GRACE_SECONDS,
+            "timeout_worker_healthcheck": START_SECONDS,
+        }
+        if workers == 1:
+            uvicorn.run("service.app:create_app", **options)
+        else:
+            config = uvicorn.Config("service.app:create_app", **options)
+            Supervisor(config, sockets=[config.bind_socket()]).run()
+
+
+def shown(settings: Settings) -> dict[str, Any]:
+    """The settings without their secrets: of those only whether they are set."""
+    redis = urlsplit(settings.redis)
+    hidden = {
+        "admin_token": settings.admin_token is not None,
+        "api_keys": len(settings.api_keys),
+        "redis": redis._replace(netloc=redis.netloc.rpartition("@")[2], query="").geturl(),
+    }
+    return settings.model_dump(mode="json") | hidden
 
 
 def check_port(host: str, port: int) -> None:

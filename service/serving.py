@@ -64,12 +64,14 @@ def _load(path: Path) -> Matcher:
 
 
 def announce(lineup: Lineup, replaced: Lineup | None) -> None:
-    """Show the served versions in the metrics."""
+    """Show the served versions in the metrics and the log."""
     for matcher in replaced.matchers if replaced else ():
         metrics.BUNDLE_INFO.labels(matcher.version).set(0)
     for matcher in lineup.matchers:
         metrics.BUNDLE_INFO.labels(matcher.version).set(1)
     metrics.BUNDLE_LOADED.set(time.time())
+    versions, before = ([matcher.version for matcher in one.matchers] if one else [] for one in (lineup, replaced))
+    logger.info("serving", extra={"version": ", ".join(versions), "replaced": ", ".join(before) or None})
 
 
 class Reloader:
@@ -97,7 +99,6 @@ class Reloader:
             await self._service.adopt(lineup)
             self._refused = None
             announce(lineup, served)
-            logger.info("serving %s", ", ".join(matcher.version for matcher in lineup.matchers))
             return True
 
     def soon(self) -> None:

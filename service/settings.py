@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le
-from pydantic import BeforeValidator, Field, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 MAX_WEIGHT = 10
@@ -23,6 +24,16 @@ def _weights(value: object) -> object:
 
 def _keys(value: object) -> object:
     return [key.strip() for key in value.split(",") if key.strip()] if isinstance(value, str) else value
+
+
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
+def _installed(wanted: bool) -> bool:
+    if wanted and not (find_spec("opentelemetry.sdk") and find_spec("opentelemetry.exporter")):
+        raise ValueError("traces need more packages: pip install 'dmi-match[otel]'")
+    return wanted
 
 
 class Settings(BaseSettings):
@@ -51,6 +62,9 @@ class Settings(BaseSettings):
         256, description="requests in a worker at one time; more are refused with 429"
     )
     max_body: Annotated[int, Ge(1024)] = Field(1 << 20, description="bytes of a request body; larger ones get 413")
+    body_timeout: Annotated[float, Gt(0), Le(3600)] = Field(
+        10.0, description="seconds until a request body must be whole; later ones get 408"
+    )
     reload_interval: Annotated[float, Gt(0)] = Field(1.0, description="seconds between looks at `current`")
     fallback: str | None = Field(
         None, description="version to start with where the promoted one is damaged; set by `dmi serve`"
@@ -61,4 +75,17 @@ class Settings(BaseSettings):
     explorer: bool = Field(True, description="serve the explorer page at / and what it asks for; it lists user ids")
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_keys)] = Field(
         (), description="comma-separated bearer tokens, one of which all but the health and metrics routes then need"
+    )
+    log_format: Literal["json", "console"] | None = Field(
+        None, description="lines of the log; unset: for people on a terminal, JSON elsewhere"
+    )
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = Field(
+        "info", description="what is logged, from this level on"
+    )
+    slow_request: Annotated[float, Ge(0)] = Field(
+        0.25, description="seconds after which a request is logged with its stage times; 0: never"
+    )
+    access_log: Annotated[float, Ge(0), Le(1)] = Field(0.0, description="share of all requests that are logged, 0 to 1")
+    otel: Annotated[bool, AfterValidator(_installed)] = Field(
+        False, description="send traces by OTLP, as the standard OTEL_ variables say; needs the extra `otel`"
     )

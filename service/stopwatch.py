@@ -1,4 +1,4 @@
-"""Stage times of one batch, for Server-Timing and for the stage histogram."""
+"""Stage times of one batch, for Server-Timing, the stage histogram, the log and traces."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ class Stopwatch:
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
+        self.begun: dict[str, float] = {}  # perf_counter at which each stage began first
         self._last = time.perf_counter()
 
     def restart(self) -> None:
@@ -19,5 +20,6 @@ class Stopwatch:
     def lap(self, stage: str) -> None:
         """Add the time since the last lap to `stage`."""
         now = time.perf_counter()
+        self.begun.setdefault(stage, self._last)
         self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self._last
         self._last = now

@@ -48,5 +48,5 @@ def test_each_command_explains_itself_and_its_variables(command):
 
 def test_make_lists_its_targets():
     listed = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    for target in ("demo", "test", "lint", "bench", "stack", "screenshot"):
+    for target in ("demo", "test", "lint", "bench", "load", "stack", "screenshot"):
         assert re.search(rf"^{target}\s", listed, re.MULTILINE)

@@ -14,7 +14,9 @@ from service.schemas.events import Events, EventsAnswer
 router = APIRouter(tags=["users"], dependencies=[API_KEY])
 
 
-@router.post("/events", status_code=202, response_model=EventsAnswer, responses=problems(401, 403, 413, 422, 429, 503))
+@router.post(
+    "/events", status_code=202, response_model=EventsAnswer, responses=problems(401, 403, 408, 413, 422, 429, 503)
+)
 async def events(received: Events, parts: Served) -> Response:
     """Store behaviour; the user's next answer is made with it."""
     for number, event in enumerate(received.events):

@@ -22,7 +22,7 @@ from service.schemas.items import ItemAnswer, ItemChange
 router = APIRouter(tags=["items"], dependencies=[ADMIN_TOKEN])
 NEAR = 10
 COMPARED, MAX_RATIO = 1000, 100  # popular items looked at; how much longer than the longest a vector may be
-RESPONSES = problems(401, 403, 404, 409, 413, 422, 429, 503)
+RESPONSES = problems(401, 403, 404, 408, 409, 413, 422, 429, 503)
 UNREACHABLE = "the item store cannot be reached; nothing has changed"
 ItemId = Annotated[Id, Path()]
 

@@ -28,7 +28,7 @@ from service.schemas.match import (
 router = APIRouter(tags=["match"], dependencies=[API_KEY])
 
 
-@router.get("/match", response_model=MatchAnswer, responses=problems(401, 403, 422, 429))
+@router.get("/match", response_model=MatchAnswer, responses=problems(401, 403, 422, 429, 503))
 async def match(asked: Annotated[MatchQuery, Query()], parts: Served) -> Response:
     """Candidates for one stored user."""
     lists = {
@@ -40,7 +40,7 @@ async def match(asked: Annotated[MatchQuery, Query()], parts: Served) -> Respons
     return json_response(_answer(asked.user_id, found), headers=_headers(found))
 
 
-@router.post("/match", response_model=MatchAnswers, responses=problems(401, 403, 413, 422, 429))
+@router.post("/match", response_model=MatchAnswers, responses=problems(401, 403, 408, 413, 422, 429, 503))
 async def match_many(asked: MatchRequests, parts: Served) -> Response:
     """Candidates for up to 256 users or histories; each request is answered, or refused, on its own."""
     gate = asyncio.Semaphore(parts.settings.max_batch)  # others' requests take their turns between these
