@@ -2,9 +2,10 @@
 PYTHON ?= python3
 VENV := .venv
 PIP := $(VENV)/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt
+COMPOSE = $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench load screenshot dashboards pictures clean
+.PHONY: help demo test lint bench load stack screenshot dashboards pictures clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -30,6 +31,9 @@ bench: $(VENV)/bench.stamp ## the benchmarks, on what `make demo` made
 load: $(VENV)/load.stamp ## half a minute of load on DMI_URL, or on what `make demo` serves; ARGS="--shape spike --users 100"
 	$(VENV)/bin/locust -f tests/load/locustfile.py --headless --only-summary --loglevel WARNING \
 	  --users 20 --run-time 30s $(ARGS)
+
+stack: ## all of it in containers: Redis, a first model, the service, Prometheus, Grafana; see docs/operating.md
+	GIT_REVISION=$$(git describe --always --dirty --abbrev=40 --exclude='*') $(COMPOSE) up --build $(ARGS)
 
 screenshot: $(VENV)/dev.stamp ## docs/explorer.png anew, from what `make demo` made; needs chromium-driver
 	$(VENV)/bin/python -m tests.screenshot

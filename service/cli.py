@@ -48,6 +48,18 @@ def demo(
 
 
 @app.command()
+def bootstrap(
+    folder: Annotated[Path, typer.Option(envvar="DMI_FOLDER", help="Where the demo's data are kept.")] = Path("demo"),
+    artifacts: Artifacts = Path("artifacts"),
+    redis: RedisUrl = None,
+) -> None:
+    """The demo's bundle where none is promoted, its histories where Redis has none; else nothing."""
+    from service.bootstrap import run_bootstrap
+
+    run_bootstrap(folder, artifacts, redis)
+
+
+@app.command()
 def prepare(
     events: Annotated[Path, typer.Argument(help="csv or parquet with columns user, item, timestamp.")],
     out: Out,

@@ -13,7 +13,7 @@ import httpx
 from rich.table import Table
 
 from models.bundle import promote
-from models.dataset import load_dataset
+from models.dataset import Dataset, load_dataset
 from models.errors import InputError
 from models.pipeline.build import build
 from models.pipeline.evaluate import evaluate
@@ -47,9 +47,19 @@ MARKER = ".dmi-demo"
 def run_demo(folder: Path, host: str, port: int, once: bool) -> None:
     """Build everything in `folder`, serve it, and either ask one /match and stop, or run until Ctrl-C."""
     check_port(host, port)
+    planted, dataset = plant_into(folder)
+    artifacts = folder / "artifacts"
+    train_and_promote(dataset, folder, artifacts)
+    with embedded_redis(folder / "redis") as redis:
+        with progress_bar() as bar:
+            asyncio.run(load_histories(dataset, redis, "full", bar))
+        _serve(planted, artifacts, redis, host, port, once)
+
+
+def plant_into(folder: Path) -> tuple[Planted, Dataset]:
+    """Planted interests and `folder`/data, the data set made of them; InputError for a folder of somebody else's."""
     _claim(folder)
     planted = plant()
-    artifacts = folder / "artifacts"
     _step(
         "Planting interests",
         f"{len(planted.interests):,} users who each like 2 to 4 of 24 topics, and click noise",
@@ -57,10 +67,15 @@ def run_demo(folder: Path, host: str, port: int, once: bool) -> None:
     events, items = write_planted(planted, folder)
     with progress_bar() as bar:
         prepare(events, folder / "data", items, 5, bar)
-        dataset = load_dataset(folder / "data")
-        shutil.rmtree(folder / "run", ignore_errors=True)  # a demo always trains anew
-        _step(f"Training {DEMO_MODEL}", " ".join(DEMO_SETTINGS))
-        recipe = make_recipe(DEMO_MODEL, 0, DEMO_SETTINGS, dataset)
+    return planted, load_dataset(folder / "data")
+
+
+def train_and_promote(dataset: Dataset, folder: Path, artifacts: Path) -> None:
+    """The demo's model trained anew in `folder`/run, its evaluation shown, its bundle promoted in `artifacts`."""
+    shutil.rmtree(folder / "run", ignore_errors=True)
+    _step(f"Training {DEMO_MODEL}", " ".join(DEMO_SETTINGS))
+    recipe = make_recipe(DEMO_MODEL, 0, DEMO_SETTINGS, dataset)
+    with progress_bar() as bar:
         train(dataset, folder / "run", recipe, choose_device("auto"), resume=False, bar=bar)
     _step("Evaluating", "users the training never saw")
     print_report(evaluate(folder / "run", dataset, "test", exclude_seen=False))
@@ -68,10 +83,6 @@ def run_demo(folder: Path, host: str, port: int, once: bool) -> None:
         bundle = build(folder / "run", artifacts)
     promote(artifacts, bundle.version)
     _step("Built", str(bundle.path))
-    with embedded_redis(folder / "redis") as redis:
-        with progress_bar() as bar:
-            asyncio.run(load_histories(dataset, redis, "full", bar))
-        _serve(planted, artifacts, redis, host, port, once)
 
 
 def _claim(folder: Path) -> None:

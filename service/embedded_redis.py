@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import re
 import shutil
 import subprocess
 import tempfile
@@ -113,7 +114,13 @@ def redis_at(url: str | None, artifacts: Path) -> Iterator[str]:
         with Redis.from_url(url, socket_timeout=CONNECT_SECONDS, socket_connect_timeout=CONNECT_SECONDS) as client:
             client.ping()
     except (ValueError, TypeError) as error:  # no URL, or one with an unknown option
-        raise InputError(f"--redis {url}: {error}") from None
+        raise InputError(f"--redis {without_password(url)}: {error}") from None
     except RedisError as error:
-        raise RuntimeError(f"no Redis answers at {url} ({error}); start one, or leave out --redis") from None
+        where = without_password(url)
+        raise RuntimeError(f"no Redis answers at {where} ({error}); start one, or leave out --redis") from None
     yield url
+
+
+def without_password(url: str) -> str:
+    """A URL as logs may show it."""
+    return re.sub(r"(?<=//)[^/@]*:[^/@]*@", "…@", url)

@@ -7,7 +7,7 @@ from uvicorn.supervisors.multiprocess import Multiprocess
 
 
 class Supervisor(Multiprocess):
-    """Replaces dead workers within a second, and gives the living as long as they need to load.
+    """Replaces dead workers within a second, and gives the living as long as they need to load; drains at the end.
 
     uvicorn asks each worker over a pipe whether it is well, and waits `timeout_worker_healthcheck` for the answer. It
     keeps the worker's end of the pipe open itself, so that a worker's death does not end the wait. Without that end
@@ -29,6 +29,15 @@ class Supervisor(Multiprocess):
         super().run()
         if any(process.exitcode == STARTUP_FAILURE for process in self.processes):
             raise RuntimeError("a worker could not start; the lines above say why")
+
+    def terminate_all(self) -> None:
+        """Have all workers answer what is under way and stop.
+
+        First the port is given up: while this process held it open, connections would be made that nobody answers.
+        """
+        for sock in self.sockets:
+            sock.close()
+        super().terminate_all()
 
     def _let_go(self) -> None:
         for process in self.processes:

@@ -126,6 +126,13 @@ def test_an_unreachable_redis_ends_with_1(artifacts, dataset):
         assert f"no Redis answers at {url}" in refused(dmi(*command, "--redis", url), 1)
 
 
+def test_a_password_in_the_url_of_redis_is_not_shown(artifacts):
+    for url in (f"redis://:the-secret@127.0.0.1:{free_port()}", "redis://me:the-secret@127.0.0.1/0?colour=red"):
+        finished = dmi("serve", "--artifacts", artifacts, "--redis", url)
+        assert "redis://…@127.0.0.1" in finished.stderr
+        assert "the-secret" not in finished.stdout + finished.stderr
+
+
 def test_a_port_in_use_ends_with_1(artifacts, redis_url):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -11,7 +11,10 @@ from service.settings import Settings
 from tests.conftest import dmi
 
 ROOT = Path(__file__).parent.parent
-COMMANDS = ("demo", "prepare", "train", "evaluate", "build", "load", "serve", "tune", "lab", "report", "bench")
+COMMANDS = (
+    *("demo", "bootstrap", "prepare", "train", "evaluate", "build", "load", "serve"),
+    *("tune", "lab", "report", "bench"),
+)
 README = (ROOT / "README.md").read_text()
 
 
@@ -45,5 +48,5 @@ def test_each_command_explains_itself_and_its_variables(command):
 
 def test_make_lists_its_targets():
     listed = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    for target in ("demo", "test", "lint", "bench", "load", "screenshot", "dashboards", "pictures"):
+    for target in ("demo", "test", "lint", "bench", "load", "stack", "screenshot", "dashboards", "pictures"):
         assert re.search(rf"^{target}\s", listed, re.MULTILINE)

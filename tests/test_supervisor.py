@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -54,6 +55,27 @@ def test_a_worker_that_dies_while_it_is_asked_for_its_health_is_replaced(two: Se
     os.kill(stopped, signal.SIGKILL)
     wait_until(lambda: len(workers(two) - {stopped}) == 2, "a new worker", seconds=10)
     wait_until(lambda: len(answering(two)) == 2, "two workers to answer again")
+
+
+def test_a_service_that_is_stopping_takes_no_connection_that_nobody_would_answer(two: Service):
+    url = two.client.base_url
+    with socket.create_connection((url.host, url.port)) as slow:
+        slow.sendall(b"POST /match HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{")
+        wait_until(lambda: "dmi_inflight 2.0" in two.client.get("/metrics").text, "the request to arrive")
+        two.process.terminate()
+
+        def is_refused() -> bool:
+            try:
+                socket.create_connection((url.host, url.port)).close()
+            except ConnectionRefusedError:
+                return True
+            return False
+
+        wait_until(is_refused, "the port to be given up", seconds=10)
+        assert two.process.poll() is None  # it waits for the rest of the request
+        slow.sendall(b"}")
+        assert slow.recv(12) == b"HTTP/1.1 422"
+    assert two.process.wait(timeout=30) == 0
 
 
 def test_a_service_whose_workers_cannot_start_fails(artifacts, redis_url, tmp_path):
