@@ -2,7 +2,6 @@
 that it runs in, so it gets processes of its own."""
 
 import json
-import re
 import subprocess
 import sys
 from collections import Counter
@@ -128,6 +127,7 @@ def test_degraded_answers_are_failures_where_they_are_asked_to_be(artifacts, tmp
         (f"http://127.0.0.1:{free_port()}", 1, "no DMI Match answers at http://127.0.0.1:"),
         ("localhost:8000", 2, "localhost:8000 is no http:// address"),
     ],
+    ids=["away", "no URL"],
 )
 def test_a_service_that_is_not_there_is_one_line(url, code, said):
     done = load(url, "--run-time", "2s")
@@ -142,12 +142,3 @@ def test_without_the_key_the_load_says_which_variable_to_set(crowded: tuple[Serv
     done = load(service.url, "--run-time", "2s")
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert "set DMI_API_KEY" in done.stderr
-
-
-def test_the_document_names_each_option_and_no_other():
-    shown = load("http://127.0.0.1", "--help").stdout
-    document = (LOCUSTFILE.parents[2] / "docs" / "load-testing.md").read_text()
-    own = re.findall(r"--[a-z0-9-]+", shown[shown.index("DMI Match:") :])
-    assert {"--shape", "--slo-p99"} <= set(own)
-    assert not [option for option in own if f"`{option}" not in document]
-    assert not [option for option in re.findall(r"--[a-z][a-z0-9-]+", document) if option not in shown]
