@@ -38,8 +38,8 @@ stack: ## all of it in containers: Redis, a first model, the service, Prometheus
 screenshot: $(VENV)/dev.stamp ## docs/explorer.png anew, from what `make demo` made; needs chromium-driver
 	$(VENV)/bin/python -m tests.screenshot
 
-dashboards: $(VENV)/dev.stamp ## Grafana's JSON anew, from dashboards/
-	$(VENV)/bin/python -m dashboards
+dashboards: $(VENV)/dev.stamp ## Grafana's JSON anew, from docker/grafana/boards/
+	PYTHONPATH=docker/grafana $(VENV)/bin/python -m boards
 
 pictures: $(VENV)/dev.stamp ## docs/dashboard-*.png anew, from what `make demo` made; needs prometheus
 	$(VENV)/bin/python -m tests.dashboard_picture

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from prometheus_client import REGISTRY
 
-from dashboards.__main__ import as_json, dashboards
+from boards.__main__ import as_json, dashboards
 from service import metrics
 from tests.drill import drill, ill, well
 from tests.prometheus import DASHBOARDS, ROOT, Prometheus, Question, panels, questions, substituted

@@ -37,7 +37,7 @@ from grafana_foundation_sdk.models.heatmap import HeatmapColorMode
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 from grafana_foundation_sdk.models.text import TextMode
 
-from dashboards.queries import gauge
+from boards.queries import gauge
 
 SOURCE = DataSourceRef(type_val="prometheus", uid="prometheus")  # docker/grafana/provisioning names it so
 TAG = "dmi-match"

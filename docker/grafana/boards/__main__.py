@@ -8,10 +8,10 @@ from grafana_foundation_sdk.builders.dashboard import Dashboard
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import RowPanel
 
-from dashboards.model import model_dashboard
-from dashboards.service import service_dashboard
+from boards.model import model_dashboard
+from boards.service import service_dashboard
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[3]
 FOLDER = ROOT / "docker" / "grafana" / "dashboards"
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from grafana_foundation_sdk.builders.dashboard import Dashboard, Row
 from grafana_foundation_sdk.models.common import StackingMode
 
-from dashboards.panels import board, graph, heat, number, variable
-from dashboards.queries import OF_VERSION, SERVED, gauge, mean, quantile, ratio, share, total
+from boards.panels import board, graph, heat, number, variable
+from boards.queries import OF_VERSION, SERVED, gauge, mean, quantile, ratio, share, total
 
 POPULAR = ratio(total("dmi_matches_total", 'source="popular"'), total("dmi_matches_total"))
 COVERAGE = f"({gauge('dmi_catalogue_coverage', OF_VERSION)} {SERVED})"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from grafana_foundation_sdk.builders.dashboard import Dashboard, Row
 from grafana_foundation_sdk.models.common import StackingMode
 
-from dashboards.panels import board, graph, heat, number, page
-from dashboards.queries import NO_PROBE, OF_VERSION, SERVED, gauge, mean, quantile, ratio, share, total
+from boards.panels import board, graph, heat, number, page
+from boards.queries import NO_PROBE, OF_VERSION, SERVED, gauge, mean, quantile, ratio, share, total
 
 MATCH = 'route="/match"'
 ERRORS = share(total("dmi_requests_total", NO_PROBE, 'status=~"5.."'), total("dmi_requests_total", NO_PROBE))
