@@ -113,12 +113,14 @@ def stack(tmp_path_factory):
     settings = ports | {"REDIS_PASSWORD": secrets.token_hex(16), "TRAIN_THREADS": 1, "SERVICE_CPUS": os.cpu_count()}
     environment.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
     stack = Stack(environment, ports)
-    try:
-        stack.compose("up", "--build", "--detach", *STARTED)
-        wait_until(stack.is_ready, "the service to be ready", READY)
-        yield stack
-    finally:
-        stack.compose("down", "--volumes")
+    with stack.service, stack.prometheus:
+        try:
+            stack.compose("up", "--build", "--detach", *STARTED)
+            wait_until(stack.is_ready, "the service to be ready", READY)
+            yield stack
+        finally:
+            print(stack.compose("logs", "--tail", "50"))  # shown where something failed
+            stack.compose("down", "--volumes")
 
 
 def test_a_user_of_the_demo_is_answered(stack):
