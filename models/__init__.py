@@ -2,6 +2,7 @@
 
 import os
 
-# OpenMP's threads (torch, FAISS) spin while they wait for each other, and where other work shares the cores that takes
-# most of them: beside another training the demo's takes six times as long. Read when torch loads.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# OpenMP's threads (torch, FAISS) spin while they wait for each other, for milliseconds: where other work shares the cores
+# they take the time of those they wait for, and training takes ten times as long. So many turns are some microseconds,
+# long enough between two operations; then they sleep. libgomp reads it when torch loads.
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")

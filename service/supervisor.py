@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors.multiprocess import Multiprocess
 
@@ -23,6 +26,12 @@ class Supervisor(Multiprocess):
         """Replace the workers that died or hang."""
         super().keep_subprocess_alive()
         self._let_go()
+
+    def handle_hup(self) -> None:
+        """Have the workers look for what is to be served now; uvicorn would replace them."""
+        for process in self.processes:
+            if process.pid is not None:
+                os.kill(process.pid, signal.SIGHUP)
 
     def run(self) -> None:
         """Serve until a signal; RuntimeError where a worker could not start."""

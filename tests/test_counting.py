@@ -75,7 +75,7 @@ def test_it_is_a_run_like_any_other(counted, dataset):
     with pytest.raises(InputError, match=f"holds {counted.model}, which is no network"):
         load_best(counted.run, load_run(counted.run))
     if counted.model == "itemknn":
-        with pytest.raises(InputError, match=r"was trained with decay=0.8; resume with the same"):
+        with pytest.raises(InputError, match=r"was trained with decay=0.75; resume with the same"):
             again(True, "decay=0.5")
 
 

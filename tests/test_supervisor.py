@@ -10,6 +10,8 @@ import threading
 
 import pytest
 
+from models.bundle import current, promote
+from models.pipeline.build import build
 from tests.conftest import Service, free_port, serving, wait_until
 from tests.test_logs import of
 
@@ -55,6 +57,24 @@ def test_a_worker_that_dies_while_it_is_asked_for_its_health_is_replaced(two: Se
     os.kill(stopped, signal.SIGKILL)
     wait_until(lambda: len(workers(two) - {stopped}) == 2, "a new worker", seconds=10)
     wait_until(lambda: len(answering(two)) == 2, "two workers to answer again")
+
+
+def test_hanging_up_has_the_same_workers_serve_what_was_promoted(artifacts, run, redis_url, tmp_path):
+    folder = tmp_path / "artifacts"
+    first = current(artifacts).name
+    shutil.copytree(artifacts / first, folder / first)
+    promote(folder, first)
+    never = {"DMI_RELOAD_INTERVAL": "3600", "DMI_ACCESS_LOG": "1"}
+    with serving(folder, redis_url, tmp_path / "log", "--workers", "2", **never) as service:
+        service.client.headers["Connection"] = "close"
+        wait_until(lambda: len(answering(service)) == 2, "two workers")
+        before = workers(service)
+        second = build(run, folder).version
+        promote(folder, second)
+        service.process.send_signal(signal.SIGHUP)
+        served = f'dmi_bundle_workers{{role="promoted",version="{second}"}} 2.0'
+        wait_until(lambda: served in service.client.get("/metrics").text, "both workers to serve it")
+        assert workers(service) == before == answering(service)
 
 
 def test_a_service_that_is_stopping_takes_no_connection_that_nobody_would_answer(two: Service):
