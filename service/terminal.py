@@ -91,9 +91,9 @@ def print_figures(unit: str, figures: dict[str, float]) -> None:
 def print_rows(unit: str, rows: Sequence[Mapping[str, str | float]]) -> None:
     """A benchmark's table of several lines, columns in the order of their first appearance; then the JSON line."""
     columns = list(dict.fromkeys(name for row in rows for name in row))
-    table = Table(box=SIMPLE, title=unit, title_justify="left")
+    table = Table(box=SIMPLE, title=unit, title_justify="left", padding=(0, 1, 0, 0))
     for name in columns:
-        table.add_column(name, justify="right" if name else "left")
+        table.add_column(name, justify="right" if name else "left", no_wrap=True)
     for row in rows:
         table.add_row(*(_cell(row.get(name, math.nan)) for name in columns))
     console.print(table)

@@ -88,7 +88,7 @@ def test_a_running_service_is_measured_at_the_rates_asked_for(own: Service, data
     assert done.returncode == 0, done.stderr
     rows = json.loads(done.stdout.splitlines()[-1])["rows"]
     assert [row["asked/s"] for row in rows] == [50, 80]
-    assert all(row["failed %"] == 0 for row in rows)
+    assert all(row["err %"] == 0 for row in rows)
 
 
 @pytest.mark.parametrize("rates", ["", "fast", "0", "-1", "nan", "1e9"])

@@ -68,13 +68,13 @@ def bench_rates(url: str, rates: Sequence[float], seconds: float, users: Sequenc
 def row(name: str, outcome: Outcome, rate: float | None = None) -> Row:
     """A line of the table: rates in requests a second, waits in milliseconds.
 
-    `late` is the generator's own delay, part of the waits: where it is not far below them, the machine was too busy.
+    `late` is the generator's own delay (99 %), part of the waits: where it is not far below them, the machine was too busy.
     """
     refused, total = outcome.statuses[429], outcome.statuses.total()
     line: Row = {"": name, "asked/s": rate or float("nan"), "got/s": outcome.rate}
     line |= {f"p{100 * share:.0f}": outcome.wait(share) for share in (0.5, 0.9, 0.99)}
-    line |= {"429 %": 100 * refused / total, "failed %": 100 * (total - refused - outcome.statuses[200]) / total}
-    return line | {"late p99": float(np.quantile(outcome.late, 0.99)) * 1e3}
+    line |= {"429 %": 100 * refused / total, "err %": 100 * (total - refused - outcome.statuses[200]) / total}
+    return line | {"late": float(np.quantile(outcome.late, 0.99)) * 1e3}
 
 
 def addresses(url: str, users: Sequence[str]) -> list[str]:

@@ -102,11 +102,11 @@ def bench_items(seconds: float) -> list[Row]:
                 alone = closed_loop(urls, 1, seconds)
                 memory = _resident(url)
             size = sum(file.stat().st_size for file in artifacts.rglob("*") if file.is_file())
-        row: Row = {"": f"{items:,} items", "bundle, MB": size / 1e6, "ready, s": ready, "memory, MB": memory / 1e6}
+        row: Row = {"": f"{items:,} items", "MB disk": size / 1e6, "ready s": ready, "MB RAM": memory / 1e6}
         if rows:
-            before = float(rows[0]["memory, MB"])
+            before = float(rows[0]["MB RAM"])
             row["MB/million"] = (memory / 1e6 - before) / (items - CATALOGUES[0]) * 1e6
-        row |= {"got/s": outcome.rate, "alone p50": alone.wait(0.5)}
+        row |= {"got/s": outcome.rate, "alone": alone.wait(0.5)}
         rows.append(row)
     for row in rows:
         row["ratio"] = float(row["got/s"]) / float(rows[0]["got/s"])
