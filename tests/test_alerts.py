@@ -72,6 +72,7 @@ HEALTHY = {
     QUEUED: "3+0x{n}",
     BATCHES: "0+100x{n}",
     QUICK_QUEUE: "0+99x{n}",
+    series("dmi_batch_age_seconds"): "0.1+0x{n}",
     series("dmi_stage_seconds_bucket", stage="queue", le="0.128"): "0+100x{n}",
     series("dmi_stage_seconds_bucket", stage="queue", le="+Inf"): "0+100x{n}",
     series("dmi_redis_up"): "1+0x{n}",
@@ -116,14 +117,14 @@ CASES = [
     Case("DmiMatchSlowLately", {SLOW: "0+590x{n}"}, 10, 60),
     Case("DmiErrors", {ERRORS: "0+0x180 0+60x{n}"}, 185, 197),
     Case("DmiErrorsLately", {ERRORS: "0+1x{n}"}, 10, 60),
-    Case("DmiDown", {series("up"): "1+0x10 0+0x{n}"}, 11, 13),
+    Case("DmiDown", {series("up"): "1+0x10 0+0x{n}"}, 13, 15),
     Case("DmiAbsent", {series("up"): "1+0x5"}, 10, 20),
     Case("DmiRejecting", {OVERLOAD: "0+60x{n}"}, 4, 10),
     Case("DmiSaturated", {series("dmi_inflight"): "500+0x{n}"}, 5, 15),
     Case("DmiQueueSlow", {QUICK_QUEUE: "0+50x{n}"}, 5, 15),
-    Case("DmiStuck", {BATCHES: "0+100x10 1000+0x{n}"}, 10, 16),
+    Case("DmiStuck", {series("dmi_batch_age_seconds"): "0+0x10 10+60x{n}"}, 11, 14),
     Case("DmiDegraded", {LOST: "0+120x{n}"}, 4, 10),
-    Case("DmiRedisDown", {series("dmi_redis_up"): "1+0x10 0+0x{n}"}, 11, 13),
+    Case("DmiRedisDown", {series("dmi_redis_up"): "1+0x10 0+0x{n}"}, 13, 15),
     Case("DmiEventsFailing", {FAILED_EVENTS: "0+5x{n}"}, 4, 10),
     Case("DmiReloadFailing", {series("dmi_reload_failing"): "0+0x10 1+0x{n}"}, 11, 14),
     Case("DmiVersionsDisagree", {series("dmi_bundle_workers", version="c", role="promoted"): "1+0x{n}"}, 5, 15),
@@ -134,6 +135,8 @@ CASES = [
     Case("DmiInterestCollapse", {weight("0.95"): "0+10x{n}", weight("0.5"): "0+0x{n}"}, 20, 40),
     Case("DmiCoverageFalling", {COVERAGE: "0.8+0x120 0.3+0x{n}"}, 130, 160),
     Case("DmiPopularShareRising", {POPULAR: "0+60x120 7200+600x{n}"}, 130, 240),
+    # The same after hours in which nobody asked.
+    Case("DmiPopularShareRising", {PERSONAL: "0+0x120 0+540x{n}", POPULAR: "0+0x120 0+60x120 7200+600x{n}"}, 250, 360),
 ]
 
 

@@ -127,7 +127,10 @@ def test_an_unreachable_redis_ends_with_1(artifacts, dataset):
 
 
 def test_a_password_in_the_url_of_redis_is_not_shown(artifacts):
-    for url in (f"redis://:the-secret@127.0.0.1:{free_port()}", "redis://me:the-secret@127.0.0.1/0?colour=red"):
+    for url in (
+        f"redis://:the-secret@127.0.0.1:{free_port()}",
+        "redis://me:the-secret@127.0.0.1/0?colour=red&password=the-secret",
+    ):
         finished = dmi("serve", "--artifacts", artifacts, "--redis", url)
         assert "redis://…@127.0.0.1" in finished.stderr
         assert "the-secret" not in finished.stdout + finished.stderr
