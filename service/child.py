@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 import time
@@ -37,3 +38,10 @@ def _wait_until_ready(process: subprocess.Popen[bytes], url: str, path: str) -> 
                 return
         time.sleep(0.1)
     raise RuntimeError(f"the service at {url} did not become ready; its last lines above say why")
+
+
+def free_port() -> int:
+    """A port of this machine that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

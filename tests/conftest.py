@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import threading
@@ -26,6 +25,7 @@ from models.pipeline.prepare import prepare
 from models.pipeline.presets import COUNTED
 from models.pipeline.recipe import make_recipe
 from models.pipeline.train import train
+from service.child import free_port
 from service.demo import DEMO_MODEL, DEMO_SETTINGS
 from service.embedded_redis import embedded_redis
 
@@ -52,12 +52,6 @@ def dmi(*arguments: object, **environment: str) -> subprocess.CompletedProcess[s
         env={**os.environ, **environment},
         timeout=240,
     )
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="session")

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 from service.bench.generator import FAILED, closed_loop, open_loop
 from service.bench.http import bench_http
 from service.bench.scale import LENGTHS, bench_users
 from service.embedded_redis import embedded_redis
 from tests.conftest import Service, dmi, free_port, serving
+from tests.test_service import series
 
 PAUSE = 0.5
 
@@ -62,9 +62,7 @@ def test_a_closed_loop_hardly_notices_it(own: Service):
 
 def test_all_urls_are_asked_by_turns(own: Service):
     def answered(route: str) -> float:
-        families = text_string_to_metric_families(own.client.get("/metrics").text)
-        samples = (sample for family in families for sample in family.samples if sample.name == "dmi_requests_total")
-        return sum(sample.value for sample in samples if sample.labels["route"] == route)
+        return series(own.client).get(f'dmi_requests_total{{route="{route}",status="200"}}', 0)
 
     before = [answered(route) for route in ("/livez", "/version")]
     open_loop([f"{own.url}/livez", f"{own.url}/version"], rate=200, seconds=0.2)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ import numpy as np
 from models.dataset import Dataset, load_dataset
 from models.errors import InputError
 from service.bench.generator import FAILED, Outcome, closed_loop, open_loop
-from service.child import child
+from service.child import child, free_port
 from service.embedded_redis import embedded_redis
 from service.load import load_histories
 from service.terminal import progress_bar
@@ -91,7 +90,7 @@ def store_histories(dataset: Dataset, redis: str) -> None:
 @contextmanager
 def service(artifacts: Path, redis: str) -> Iterator[str]:
     """The URL of `dmi serve` with one worker, on a core of its own."""
-    port = _free_port()
+    port = free_port()
     command = ["service", "serve", "--artifacts", str(artifacts), "--redis", redis, "--port", str(port)]
     with _apart(command, f"http://127.0.0.1:{port}", "/readyz") as url:
         yield url
@@ -100,7 +99,7 @@ def service(artifacts: Path, redis: str) -> Iterator[str]:
 @contextmanager
 def hello() -> Iterator[str]:
     """The URL of a hello-world server, run as the service is."""
-    port = _free_port()
+    port = free_port()
     options = ["--port", str(port), "--loop", "uvloop", "--http", "httptools", "--log-level", "warning"]
     with _apart(["uvicorn", "service.bench.hello:app", *options], f"http://127.0.0.1:{port}", "/docs") as url:
         yield url
@@ -121,9 +120,3 @@ def _apart(command: Sequence[str], url: str, ready: str) -> Iterator[str]:
             yield url
     finally:
         os.sched_setaffinity(0, cores)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from grafana_foundation_sdk.builders.dashboard import Dashboard, Row
+from grafana_foundation_sdk.builders.dashboard import Dashboard
 from grafana_foundation_sdk.models.common import StackingMode
 
-from boards.panels import board, graph, heat, number, variable
+from boards.panels import board, graph, heat, number, section, variable
 from boards.queries import OF_VERSION, SERVED, gauge, mean, quantile, ratio, share, total
 
 POPULAR = ratio(total("dmi_matches_total", 'source="popular"'), total("dmi_matches_total"))
@@ -66,8 +66,9 @@ def _glance(board_: Dashboard) -> None:
 
 
 def _answers(board_: Dashboard) -> None:
-    board_.with_row(Row("Answers"))
-    for panel in (
+    section(
+        board_,
+        "Answers",
         graph(
             "Source of the answers",
             "dmi: the user's own. popular: nothing usable is known of the user, or the answer is degraded.",
@@ -109,13 +110,13 @@ def _answers(board_: Dashboard) -> None:
             },
             span=6,
         ),
-    ):
-        board_.with_panel(panel)
+    )
 
 
 def _interests(board_: Dashboard) -> None:
-    board_.with_row(Row("Histories and interests"))
-    for panel in (
+    section(
+        board_,
+        "Histories and interests",
         heat(
             "History length",
             "Events that the service read of a user, stored or in the request.",
@@ -136,13 +137,13 @@ def _interests(board_: Dashboard) -> None:
             limits=[(0.95, "red")],
             most=1,
         ),
-    ):
-        board_.with_panel(panel)
+    )
 
 
 def _catalogue(board_: Dashboard) -> None:
-    board_.with_row(Row("Catalogue and data"))
-    for panel in (
+    section(
+        board_,
+        "Catalogue and data",
         graph(
             "Coverage by version",
             "Share of the catalogue in a block of 1,000 answers; the lowest of the workers. Runbook: DmiCoverageFalling.",
@@ -173,5 +174,4 @@ def _catalogue(board_: Dashboard) -> None:
             span=6,
             most=1,
         ),
-    ):
-        board_.with_panel(panel)
+    )

@@ -10,9 +10,11 @@ from grafana_foundation_sdk.builders.dashboard import (
     Dashboard,
     DashboardLink,
     QueryVariable,
+    Row,
     ThresholdsConfig,
 )
 from grafana_foundation_sdk.builders.prometheus import Dataquery
+from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.models.common import (
     BigValueColorMode,
     BigValueTextMode,
@@ -28,6 +30,7 @@ from grafana_foundation_sdk.models.common import (
 from grafana_foundation_sdk.models.dashboard import (
     DashboardCursorSync,
     DashboardLinkType,
+    Panel,
     Threshold,
     ThresholdsMode,
     VariableOption,
@@ -151,6 +154,13 @@ def variable(name: str, label: str, query: str) -> QueryVariable:
         .all_value(".*")
         .current(everything)
     )
+
+
+def section(board_: Dashboard, title: str, *panels: Builder[Panel]) -> None:
+    """A row with this title, and its panels."""
+    board_.with_row(Row(title))
+    for panel in panels:
+        board_.with_panel(panel)
 
 
 def board(title: str, uid: str, description: str) -> Dashboard:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from grafana_foundation_sdk.builders.dashboard import Dashboard, Row
 from grafana_foundation_sdk.models.common import StackingMode
 
-from boards.panels import board, graph, heat, number, page
+from boards.panels import board, graph, heat, number, page, section
 from boards.queries import NO_PROBE, OF_VERSION, SERVED, gauge, mean, quantile, ratio, share, total
 
 MATCH = 'route="/match"'
@@ -65,8 +65,9 @@ def _glance(board_: Dashboard) -> None:
 
 
 def _traffic(board_: Dashboard) -> None:
-    board_.with_row(Row("Traffic"))
-    for panel in (
+    section(
+        board_,
+        "Traffic",
         graph(
             "Requests by route",
             "A second, refused ones too.",
@@ -86,8 +87,7 @@ def _traffic(board_: Dashboard) -> None:
             "s",
             total("dmi_request_seconds_bucket", MATCH, by="le"),
         ),
-    ):
-        board_.with_panel(panel)
+    )
 
 
 def _latency(board_: Dashboard) -> None:
@@ -119,8 +119,9 @@ def _latency(board_: Dashboard) -> None:
 
 
 def _saturation(board_: Dashboard) -> None:
-    board_.with_row(Row("Batching and saturation"))
-    for panel in (
+    section(
+        board_,
+        "Batching and saturation",
         graph(
             "Batch size",
             "Requests computed together. It grows with load, up to DMI_MAX_BATCH; then the queue grows.",
@@ -151,13 +152,13 @@ def _saturation(board_: Dashboard) -> None:
             {"{{reason}}": total("dmi_rejected_total", by="reason")},
             span=6,
         ),
-    ):
-        board_.with_panel(panel)
+    )
 
 
 def _errors(board_: Dashboard) -> None:
-    board_.with_row(Row("Errors and what lies beneath"))
-    for panel in (
+    section(
+        board_,
+        "Errors and what lies beneath",
         graph(
             "Failed",
             "Share of requests answered with 5xx. Dashed: the objective. Runbook: DmiErrors.",
@@ -191,13 +192,13 @@ def _errors(board_: Dashboard) -> None:
             span=6,
             most=1,
         ),
-    ):
-        board_.with_panel(panel)
+    )
 
 
 def _versions(board_: Dashboard) -> None:
-    board_.with_row(Row("Versions side by side"))
-    for panel in (
+    section(
+        board_,
+        "Versions side by side",
         graph(
             "Answers by version",
             "A split shows both, a shadow only the promoted one.",
@@ -246,5 +247,4 @@ def _versions(board_: Dashboard) -> None:
             {"{{result}}": f"sum by (result) (increase({gauge('dmi_reload_total')}[$__rate_interval]))"},
             span=12,
         ),
-    ):
-        board_.with_panel(panel)
+    )
