@@ -61,7 +61,7 @@ class InterestDenoiser(nn.Module):
     Nothing here can add the same vector to every interest: no biases, a feed-forward layer that vanishes at 0, and a
     step token of value 0, which says by its key how much attention the step withholds from the items. With such a
     path the denoiser learns popularity within a hundred steps and the item vectors never spread: half the Recall on
-    planted data (CHANGELOG, 0.1.0).
+    planted data (results/notes.md).
     """
 
     steps: Tensor

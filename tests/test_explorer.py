@@ -90,7 +90,11 @@ def test_it_opens_with_a_user_and_the_answer_of_the_service(browser: Browser, pa
     assert candidates(browser) == page_service.candidates("ann", n=40)
     assert len(browser.all("#history .event")) == len(ANN)
     assert len(browser.all("#interests .interest")) == 4
-    assert len(browser.all(".interest .candidates .item")) == 24
+    turns = page_service.client.get("/match", params={"user_id": "ann", "n": 48, "merge": "interleaved"}).json()
+    for interest in range(4):
+        own = [found["item_id"] for found in turns["candidates"] if found["interest"] == interest]
+        shown = browser.all(f'.interest[data-interest="{interest}"] .candidates .item')
+        assert [node.get_attribute("data-item") for node in shown] == own[:6]
     assert [text.split()[0] for text in browser.texts("#timing .legend li")] == ["history", "encode", "search", "merge"]
     assert len(browser.all(".drawn-interest")) == 4
     assert browser.texts("#about")[0].startswith("dmi-plus 2")

@@ -69,6 +69,7 @@ def comparison(rows: pl.DataFrame) -> Table:
             *(percent(runs[metric]) for metric in METRICS),
             *(spread(runs[cost], form) for cost, form in (("parameters", "{:,.0f}"), ("train_seconds", "{:,.0f}"))),
             *(spread(runs[time], "{:.2f}") for time in ("encode_ms", "answer_ms")),
+            _steps(runs),
             str(len(runs)),
         ]
         for runs in models
@@ -79,8 +80,16 @@ def comparison(rows: pl.DataFrame) -> Table:
             for runs, line in zip(models, lines, strict=True):
                 if mean(runs[metric]) == best:
                     line[column] = f"**{line[column]}**"
-    costs = ["Parameters", "Training, s", "Encode, ms", "Answer, ms", "Seeds"]
+    costs = ["Parameters", "Training, s", "Encode, ms", "Answer, ms", "Steps", "Seeds"]
     return Table(["Model", *map(heading, METRICS), *costs], lines)
+
+
+def _steps(runs: pl.DataFrame) -> str:
+    """The step whose weights were kept, of the steps trained; means over seeds."""
+    trained = runs.filter(pl.col("parameters").is_not_null())
+    if trained.is_empty():
+        return NONE
+    return f"{mean(trained['best_step']):,.0f} of {mean(trained['steps_done']):,.0f}"
 
 
 def unseen(rows: pl.DataFrame) -> Table | None:
