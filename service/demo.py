@@ -36,7 +36,6 @@ DEMO_SETTINGS = (
     "batch_size=32",
     "num_negatives=300",
     "learning_rate=0.001",
-    "coarse=0.3",
     "average=0.98",
     "max_steps=400",
     "eval_every=100",

@@ -27,6 +27,7 @@ MODELS: dict[str, Settings] = {
     "dmi-plus": {
         **{"encoder": "transformer", "extractor": "contextual", "steps": 2, "prune_by": "similarity"},
         **{"item_vectors": "cooccurrence", "embedding_std": 0.1, "contrast": "best", "num_negatives": 1024},
+        "coarse": 0.1,
         **_CAUSAL,
     },
     "comirec-sa": {"steps": 0},
