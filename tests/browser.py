@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from selenium import webdriver
 from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.chrome.service import Service as Driver
+from selenium.webdriver.common.actions.action_builder import ActionBuilder
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
@@ -82,6 +83,12 @@ class Browser:
         """What the system prefers: `prefers_color_scheme="dark"` and the like."""
         listed = [{"name": name.replace("_", "-"), "value": value} for name, value in features.items()]
         self.command("Emulation.setEmulatedMedia", features=listed)
+
+    def rest(self) -> None:
+        """Take the pointer into a corner, where it points at nothing."""
+        actions = ActionBuilder(self.driver)
+        actions.pointer_action.move_to_location(0, 0)
+        actions.perform()
 
     def complaints(self) -> list[str]:
         """What stands in the console since the last call."""

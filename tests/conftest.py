@@ -43,14 +43,14 @@ def wait_until(condition: Callable[[], bool], what: str, seconds: float = DEADLI
         pause.wait(0.02)
 
 
-def dmi(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+def dmi(*arguments: object, timeout: float = 240, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run the command line as a user would."""
     return subprocess.run(
         [sys.executable, "-m", "service", *map(str, arguments)],
         capture_output=True,
         text=True,
         env={**os.environ, **environment},
-        timeout=240,
+        timeout=timeout,
     )
 
 
@@ -141,7 +141,10 @@ class Service:
 def serving(artifacts: Path, redis: str, log: Path, *options: str, **environment: str) -> Iterator[Service]:
     """`dmi serve` as a process of its own, ready when this yields, stopped after."""
     port = free_port()
-    with log.open("wb") as output, httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+    # No proxy stands before ourselves; and a machine that stalls is no outage of Redis, unless a test says so.
+    client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30, trust_env=False)
+    settings = {"DMI_ADMIN_TOKEN": TOKEN, "DMI_RELOAD_INTERVAL": "0.1", "DMI_REDIS_TIMEOUT": "10", **environment}
+    with log.open("wb") as output, client:
         process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "service", "serve", "--artifacts", str(artifacts)),
@@ -149,7 +152,7 @@ def serving(artifacts: Path, redis: str, log: Path, *options: str, **environment
             ],
             stdout=output,
             stderr=subprocess.STDOUT,
-            env={**os.environ, "DMI_ADMIN_TOKEN": TOKEN, "DMI_RELOAD_INTERVAL": "0.1", **environment},
+            env={**os.environ, **settings},
         )
 
         def is_ready() -> bool:

@@ -15,7 +15,7 @@ from models.bundle import current, load_bundle, promote
 from service.embedded_redis import embedded_redis
 from tests.conftest import Service, serving, wait_until
 from tests.prometheus import Prometheus, prometheus
-from tests.test_versions import copy
+from tests.test_versions import copy, put
 from tests.traffic import traffic
 
 MAX_INFLIGHT = 24  # of each of two workers: few enough that a crowd can be had
@@ -40,7 +40,7 @@ class Drill:
         """Begin an experiment with the second version on both workers; without content, end it."""
         file = self._artifacts / "experiment.json"
         if content:
-            file.write_text(json.dumps({"version": self.second, **content}))
+            put(file, json.dumps({"version": self.second, **content}))
         else:
             file.unlink()
         self.wait(f'sum(dmi_bundle_workers{{role="challenger"}}) == {2 if content else 0}', "the experiment to change")

@@ -18,7 +18,7 @@ from tests.conftest import DEADLINE, free_port, wait_until
 ROOT = Path(__file__).parent.parent
 CONFIGURATION = ROOT / "docker" / "prometheus"
 DASHBOARDS = sorted((ROOT / "docker" / "grafana" / "dashboards").glob("*.json"))
-SCRAPE_SECONDS = 1
+SCRAPE_SECONDS = 2  # an answer may take as long: one that takes longer looks like a service that is down
 RATE_INTERVAL = f"{4 * SCRAPE_SECONDS}s"  # Grafana's: four scrapes
 
 
@@ -78,7 +78,7 @@ def _sample(time: float, value: str) -> tuple[float, float]:
 
 @contextmanager
 def prometheus(target: str, folder: Path) -> Iterator[Prometheus]:
-    """The project's configuration and rules on another target, host:port, scraped and judged every second."""
+    """The project's configuration and rules on another target, host:port, scraped and judged every SCRAPE_SECONDS."""
     shutil.copytree(CONFIGURATION, folder)
     configuration = yaml.safe_load((folder / "prometheus.yml").read_text())
     configuration["global"] = dict.fromkeys(("scrape_interval", "evaluation_interval"), f"{SCRAPE_SECONDS}s")

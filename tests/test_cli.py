@@ -190,7 +190,7 @@ def test_the_embedded_redis_keeps_what_it_was_given(log, artifacts, tmp_path):
 
 
 def test_the_demo_runs_once_and_leaves_nothing_running(tmp_path):
-    finished = dmi("demo", "--once", "--folder", tmp_path / "demo", "--port", free_port())
+    finished = dmi("demo", "--once", "--folder", tmp_path / "demo", "--port", free_port(), timeout=600)
     assert finished.returncode == 0, finished.stderr
     for shown in (
         "Planting",

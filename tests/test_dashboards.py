@@ -28,6 +28,7 @@ RECORDED = [
     if "record" in rule
 ]
 HANG_ON_THE_MACHINE = {"DmiMatchSlow", "DmiMatchSlowLately", "DmiQueueSlow", "DmiSaturated"}
+GONE_WRONG = {"DmiRedisDown", "DmiReloadFailing", "DmiDegraded", "DmiEventsFailing", "DmiErrors"}
 MAY_BE_ZERO = {"Alerts firing", "Queue"}  # nothing lasted long enough; the queue is read once a second
 
 
@@ -55,6 +56,8 @@ def watched(artifacts, tmp_path_factory):
         well(running)
         in_good_times = holding()
         ill(running)
+        for name in GONE_WRONG:  # how long until a share is too large depends on how long it was well before
+            running.wait(ALERTS[name]["expr"], name)
         in_bad_times = holding()
         running.mend()
         (instance,) = running.prometheus.label_values("instance", "up")
@@ -68,7 +71,7 @@ def test_the_query_finds_data(watched: Watched, question: Question):
     found = watched.prometheus.range(substituted(question.expression), watched.start, watched.end)
     values = [value for series in found for _, value in series.values if math.isfinite(value)]
     if question.panel == "Alerts firing" and question.legend == "annotation":
-        assert not values  # none of them lasts a second
+        assert {series.labels["alertname"] for series in found} <= HANG_ON_THE_MACHINE  # nothing else lasts that long
         return
     assert values
     assert min(values) >= 0
@@ -117,7 +120,7 @@ def test_no_alert_has_a_reason_while_all_is_well(watched: Watched):
 
 
 def test_what_goes_wrong_is_a_reason_for_its_alerts(watched: Watched):
-    assert watched.ill >= {"DmiRedisDown", "DmiReloadFailing", "DmiDegraded", "DmiEventsFailing", "DmiErrors"}
+    assert watched.ill >= GONE_WRONG
 
 
 # Without a Prometheus

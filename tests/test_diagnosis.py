@@ -76,5 +76,5 @@ def test_a_bundle_is_diagnosed_as_its_run(run, bundle, dataset):
     assert whole == pytest.approx(by_network, abs=1e-3)
     assert 0.1 < by_network["attention_entropy"] < 1
     assert by_network["interest_cosine"] < 0.9
-    assert by_network["shift"] > 0.01
+    assert by_network["shift"] > 0.001  # less has DmiInterestShift fire
     assert 0.05 < by_network["kept"] < 0.5 + 1 / 16  # ⌈half⌉ of at least 16 items

@@ -22,7 +22,11 @@ def test_a_bundle_measures_what_its_run_measures(run, bundle, dataset):
     assert by_network.num_users == by_bundle.num_users == 400
     assert by_network.metrics.keys() == by_bundle.metrics.keys() == {"popular", "dmi-plus, steps=0", "dmi-plus"}
     for name, metrics in by_network.metrics.items():
-        assert by_bundle.metrics[name] == pytest.approx(metrics, abs=2e-3), name
+        about = {
+            metric: pytest.approx(value, abs=5e-3 if metric.startswith("coverage") else 2e-3)  # an item is 9e-4 of it
+            for metric, value in metrics.items()
+        }
+        assert by_bundle.metrics[name] == about, name
 
 
 def test_dmi_beats_popularity_with_and_without_refinement(bundle, dataset):

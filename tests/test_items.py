@@ -39,8 +39,8 @@ def test_a_new_item_is_in_the_next_answer_of_every_worker_and_gone_from_the_one_
     assert (placed["title"], placed["category"]) == ("Cork Mat", "Yoga")
     assert {"yoga-01", "yoga-02"} <= set(placed["near"])
     for _ in range(ROUNDS):
-        assert "cork/mat" in own_service.candidates("una", n=5)
-        assert explained(own_service, "una", n=5)["cork/mat"]["title"] == "Cork Mat"
+        assert "cork/mat" in own_service.candidates("una", n=20)
+        assert explained(own_service, "una", n=20)["cork/mat"]["title"] == "Cork Mat"
         assert "cork/mat" in own_service.candidates("una", n=100, category="Yoga")
         assert "cork/mat" in own_service.candidates("nobody", n=100, category="Yoga")
     own_service.post_events(event("una", "cork/mat"))

@@ -28,11 +28,11 @@ from models.neighbours import Neighbours
 from models.pipeline.evaluate import CHUNK, held_out
 from models.pipeline.planted import plant, write_planted
 from models.pipeline.prepare import prepare
-from models.pipeline.run import CHECKPOINT_FILE, RUN_FILE, load_run
+from models.pipeline.run import CHECKPOINT_FILE, load_run
 from models.pipeline.train import train
 from models.popularity import Popularity
 from models.sequences import Sequences
-from tests.conftest import dmi, wait_until
+from tests.conftest import DEADLINE, dmi, wait_until
 
 TINY = ("dim=16", "max_len=10", "num_negatives=50", "max_steps=20", "eval_every=10")
 COMPARE = STUDIES["compare"]
@@ -96,14 +96,28 @@ def control_c(process):
     os.killpg(process.pid, signal.SIGINT)  # a terminal tells the children too
 
 
-STOPS = [(control_c, 130), (subprocess.Popen.terminate, 143), (subprocess.Popen.kill, -signal.SIGKILL)]
+def terminate_unheard(process):
+    """As where SIGTERM comes while the run imports something: Python drops what a handler raises there."""
+    runs = ["pgrep", "--parent", str(process.pid), "--full", "spawn_main"]
+    os.kill(int(subprocess.check_output(runs)), signal.SIGSTOP)
+    process.terminate()
+
+
+STOPS = [
+    (control_c, 130),
+    (subprocess.Popen.terminate, 143),
+    (terminate_unheard, 143),
+    (subprocess.Popen.kill, -signal.SIGKILL),
+]
 
 
 def test_a_run_that_is_interrupted_again_and_again_goes_on_where_it_was(small, tmp_path):
-    settings = [*TINY, "max_steps=300", "patience=99"]
-    command = arguments(small, tmp_path, "remi", settings=settings)
-    (run,) = grid([small], ["remi"], COMPARE, 1, settings)
+    long = [*TINY, "max_steps=100000", "patience=100000"]
+    command = arguments(small, tmp_path, "remi", settings=long)
+    (run,) = grid([small], ["remi"], COMPARE, 1, long)
     work = tmp_path / "results" / "work" / run.identity.key
+    checkpoint = work / CHECKPOINT_FILE
+    step = 0
     for stop, code in STOPS:
         started = time.time_ns()
         process = subprocess.Popen(
@@ -112,20 +126,27 @@ def test_a_run_that_is_interrupted_again_and_again_goes_on_where_it_was(small, t
             start_new_session=True,
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # where the tests run in the background
         )
-        wait_until((work / CHECKPOINT_FILE).exists, "the first checkpoint")
-        wait_until(lambda since=started: (work / RUN_FILE).stat().st_mtime_ns > since, "the training")
+        wait_until(
+            lambda since=started: checkpoint.exists() and checkpoint.stat().st_mtime_ns > since,
+            "a checkpoint of its own",
+        )
         stop(process)
-        assert process.wait(timeout=60) == code
+        assert process.wait(timeout=DEADLINE) == code
         left = ["pgrep", "--session", str(process.pid)]
         wait_until(lambda of=left: subprocess.run(of, capture_output=True).returncode == 1, "the end of its processes")
-        with safe_open(work / CHECKPOINT_FILE, "numpy") as checkpoint:
-            progress = json.loads(checkpoint.metadata()["progress"])
-        assert progress["step"] < 300  # nobody waited for its end
+        with safe_open(checkpoint, "numpy") as saved:
+            progress = json.loads(saved.metadata()["progress"])
+        assert progress["step"] > step
+        step = progress["step"]
         assert load_rows(tmp_path / "results").is_empty()
-    finished = dmi(*command)
+    # It could not be caught at work were it short, nor be waited for as it is: here it is told to end soon.
+    short = [*long, f"max_steps={step + 20}"]
+    (run,) = grid([small], ["remi"], COMPARE, 1, short)
+    work.rename(work.with_name(run.identity.key))
+    finished = dmi(*arguments(small, tmp_path, "remi", settings=short))
     assert finished.returncode == 0, finished.stderr
     (row,) = load_rows(tmp_path / "results").iter_rows(named=True)
-    assert row["steps_done"] == 300
+    assert row["steps_done"] == step + 20
     assert row["train_seconds"] > progress["seconds"]  # those before the interruptions included
 
 

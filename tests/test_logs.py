@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,9 @@ ALWAYS = {"event", "level", "logger", "timestamp", "pid", "service_version"}
 
 
 def lines(log: Path) -> list[dict[str, Any]]:
-    """The log; every line of it is JSON."""
-    return [json.loads(line) for line in log.read_text().splitlines()]
+    """The log; every line of it is JSON. Somebody may be writing to it: what no newline ends is no line yet."""
+    *ended, _ = log.read_bytes().split(b"\n")
+    return [json.loads(line) for line in ended]
 
 
 def of(log: Path, event: str) -> list[dict[str, Any]]:
@@ -56,7 +58,6 @@ def test_the_log_knows_requests_and_no_people(artifacts, tmp_path):
         asked = {"user_id": user, "n": 7, "explain": True}
         client.post("/match", json={"requests": [asked, {"history": [f"{NEEDLE}-item"]}]})
         client.post("/events", content=f'{{"{NEEDLE}": ')
-        client.get("/explorer/users")
         client.get(f"/{NEEDLE}")
         client.get("/version", headers={"Authorization": f"Bearer {NEEDLE}"})
         client.delete(f"/users/{user}")
@@ -67,6 +68,7 @@ def test_the_log_knows_requests_and_no_people(artifacts, tmp_path):
             answer = client.get("/match", params={"user_id": odd}, headers={"X-Request-Id": odd.replace(NEEDLE, "")})
             assert answer.json()["degraded"] == "history"
             client.post("/events", json={"events": [{**event, "user_id": odd}]})
+        client.get("/explorer/users")  # last: only so many slow requests are written in a while
     text = log.read_text()
     for private in (NEEDLE, *secrets.values(), "other-secret", "secret"):
         assert private not in text
@@ -116,28 +118,33 @@ def test_settings_are_shown_without_the_password_of_redis():
 
 def test_a_slow_request_says_where_its_time_went(artifacts, tmp_path):
     log = tmp_path / "log"
-    slow = {"DMI_SLOW_REQUEST": "0.2", "DMI_REDIS_TIMEOUT": "10"}
-    with embedded_redis(tmp_path / "redis") as url, serving(artifacts, url, log, **slow) as service:
+
+    def of_late() -> list[dict[str, Any]]:
+        return [line for line in of(log, "slow request") if line["request_id"] == "late"]
+
+    with embedded_redis(tmp_path / "redis") as url, serving(artifacts, url, log, DMI_SLOW_REQUEST="0.2") as service:
         service.client.get("/match", params={"user_id": "ann"})
         with Redis.from_url(url) as redis:
-            redis.execute_command("CLIENT", "PAUSE", 500)
+            redis.execute_command("CLIENT", "PAUSE", 1500)
             service.client.get("/match", params={"user_id": "ann", "n": 9}, headers={"X-Request-Id": "late"})
-            (late,) = of(log, "slow request")
-            assert (late["request_id"], late["n"], late["batch_size"], late["status"]) == ("late", 9, 1, 200)
+            wait_until(lambda: bool(of_late()), "the line, which is written after the answer is sent")
+            (late,) = of_late()
+            assert (late["n"], late["batch_size"], late["status"]) == (9, 1, 200)
             assert max(late["stages"], key=late["stages"].__getitem__) == "history"
             assert late["stages"]["history"] > 0.2
             assert late["seconds"] >= sum(late["stages"].values())
             # An outage makes all requests slow, and must not fill the disk.
-            redis.execute_command("CLIENT", "PAUSE", 500)
+            redis.execute_command("CLIENT", "PAUSE", 1500)
             with ThreadPoolExecutor(40) as pool:
                 list(pool.map(lambda _: service.client.get("/match", params={"user_id": "ann"}), range(40)))
-        assert 1 < len(of(log, "slow request")) <= 10
+    written = [datetime.fromisoformat(line["timestamp"]) for line in of(log, "slow request")]
+    periods = 1 + (written[-1] - written[0]).total_seconds() // logs.PERIOD
+    assert 1 < len(written) <= periods * logs.BURST
 
 
 def test_slow_requests_are_not_written_where_nobody_wants_them(artifacts, tmp_path):
     log = tmp_path / "log"
-    never = {"DMI_SLOW_REQUEST": "0", "DMI_REDIS_TIMEOUT": "10"}
-    with embedded_redis(tmp_path / "redis") as url, serving(artifacts, url, log, **never) as service:
+    with embedded_redis(tmp_path / "redis") as url, serving(artifacts, url, log, DMI_SLOW_REQUEST="0") as service:
         with Redis.from_url(url) as redis:
             redis.execute_command("CLIENT", "PAUSE", 300)
         service.client.get("/match", params={"user_id": "ann"}, headers={"X-Request-Id": "late"})
@@ -238,7 +245,8 @@ def test_on_a_terminal_the_log_is_for_people_unless_json_is_wanted(form, is_json
 
 
 def test_a_level_leaves_out_what_is_below_it(artifacts, redis_url, tmp_path):
-    with serving(artifacts, redis_url, tmp_path / "log", DMI_LOG_LEVEL="warning") as service:
+    quiet = {"DMI_LOG_LEVEL": "warning", "DMI_SLOW_REQUEST": "0"}
+    with serving(artifacts, redis_url, tmp_path / "log", **quiet) as service:
         service.process.send_signal(signal.SIGTERM)
         assert service.process.wait(DEADLINE) == 0
     assert (tmp_path / "log").read_text() == ""

@@ -125,6 +125,7 @@ def test_no_sequence_of_events_changes_and_questions_breaks_an_answer(own_servic
             stateful_step_count=20,
             deadline=None,
             database=None,
+            print_blob=True,
             suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
         ),
     )

@@ -24,7 +24,7 @@ OPERATIONS = {operation.label: operation for operation in (found.ok() for found 
 @pytest.mark.parametrize("label", OPERATIONS)
 def test_every_answer_is_one_that_the_schema_describes(own_service: Service, label):
     @given(case=OPERATIONS[label].as_strategy())
-    @settings(max_examples=40, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=40, deadline=None, database=None, print_blob=True, suppress_health_check=list(HealthCheck))
     def answers(case: schemathesis.Case) -> None:
         case.call_and_validate(base_url=own_service.url, headers=BEARER, checks=CHECKS)
 

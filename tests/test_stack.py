@@ -60,10 +60,12 @@ class Stack:
     def __init__(self, environment: Path, ports: dict[str, int]) -> None:
         client = ["docker", "compose"] if succeeds("docker", "compose", "version") else ["docker-compose"]
         self._compose = [*client, "--project-name", f"dmi-test-{os.getpid()}", "--env-file", str(environment)]
-        self.service = httpx.Client(base_url=f"http://127.0.0.1:{ports['SERVICE_PORT']}", timeout=10)
+        self.service = httpx.Client(base_url=f"http://127.0.0.1:{ports['SERVICE_PORT']}", timeout=10, trust_env=False)
         # A connection that a killed worker has closed is not taken again.
         self.service.headers["Connection"] = "close"
-        self.prometheus = httpx.Client(base_url=f"http://127.0.0.1:{ports['PROMETHEUS_PORT']}", timeout=10)
+        self.prometheus = httpx.Client(
+            base_url=f"http://127.0.0.1:{ports['PROMETHEUS_PORT']}", timeout=10, trust_env=False
+        )
 
     def compose(self, *arguments: str) -> str:
         return output(*self._compose, *arguments)

@@ -34,7 +34,8 @@ def answering(service: Service) -> set[int]:
 
 @pytest.fixture
 def two(artifacts, redis_url, tmp_path):
-    with serving(artifacts, redis_url, tmp_path / "log", "--workers", "2", DMI_ACCESS_LOG="1") as service:
+    patient = {"DMI_ACCESS_LOG": "1", "DMI_BODY_TIMEOUT": "60"}
+    with serving(artifacts, redis_url, tmp_path / "log", "--workers", "2", **patient) as service:
         service.client.headers["Connection"] = "close"
         wait_until(lambda: len(answering(service)) == 2, "two workers")
         yield service
@@ -55,7 +56,7 @@ def test_a_worker_that_dies_while_it_is_asked_for_its_health_is_replaced(two: Se
     threading.Event().wait(1.5)  # the workers are asked twice a second: now this one is
     assert stopped in workers(two)
     os.kill(stopped, signal.SIGKILL)
-    wait_until(lambda: len(workers(two) - {stopped}) == 2, "a new worker", seconds=10)
+    wait_until(lambda: len(workers(two) - {stopped}) == 2, "a new worker")  # it would be waited for 120 s
     wait_until(lambda: len(answering(two)) == 2, "two workers to answer again")
 
 
@@ -74,7 +75,8 @@ def test_hanging_up_has_the_same_workers_serve_what_was_promoted(artifacts, run,
         service.process.send_signal(signal.SIGHUP)
         served = f'dmi_bundle_workers{{role="promoted",version="{second}"}} 2.0'
         wait_until(lambda: served in service.client.get("/metrics").text, "both workers to serve it")
-        assert workers(service) == before == answering(service)
+        wait_until(lambda: answering(service) == before, "both workers to answer")
+        assert workers(service) == before
 
 
 def test_a_service_that_is_stopping_takes_no_connection_that_nobody_would_answer(two: Service):
@@ -91,7 +93,7 @@ def test_a_service_that_is_stopping_takes_no_connection_that_nobody_would_answer
                 return True
             return False
 
-        wait_until(is_refused, "the port to be given up", seconds=10)
+        wait_until(is_refused, "the port to be given up")
         assert two.process.poll() is None  # it waits for the rest of the request
         slow.sendall(b"}")
         assert slow.recv(12) == b"HTTP/1.1 422"

@@ -41,14 +41,19 @@ def trained(dataset: Dataset, out: Path, *changes: str, model: str = "dmi", resu
 
 def test_killed_and_resumed_it_ends_with_the_weights_of_an_uninterrupted_run(small, tmp_path):
     whole, torn = tmp_path / "whole", tmp_path / "torn"
-    settings = (*SMALL, "average=0.9")
+    settings = (*SMALL, "max_steps=600", "average=0.9")  # long enough to be killed in
+    one_thread = {"OMP_NUM_THREADS": "1"}  # the same sums in the same order
     arguments = ["train", str(small.path), *(word for value in settings for word in ("--set", value)), "--out"]
-    assert dmi(*arguments, whole).returncode == 0
-    process = subprocess.Popen([sys.executable, "-m", "service", *arguments, str(torn)], stdout=subprocess.DEVNULL)
+    assert dmi(*arguments, whole, **one_thread).returncode == 0
+    process = subprocess.Popen(
+        [sys.executable, "-m", "service", *arguments, str(torn)],
+        stdout=subprocess.DEVNULL,
+        env={**os.environ, **one_thread},
+    )
     wait_until((torn / CHECKPOINT_FILE).exists, "the first checkpoint")
     os.kill(process.pid, signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
-    finished = dmi(*arguments, torn, "--resume")
+    finished = dmi(*arguments, torn, "--resume", **one_thread)
     assert finished.returncode == 0, finished.stderr
     for name in (WEIGHTS_FILE, CHECKPOINT_FILE):
         expected, resumed = load_file(whole / name), load_file(torn / name)

@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from models.bundle import current, promote
+from models.files import atomic_file
 from service.embedded_redis import embedded_redis
 from service.serving import first_lineup
 from tests.conftest import TOKEN, Service, serving, wait_until
@@ -29,6 +30,12 @@ def copy(folder: Path, name: str) -> str:
     return name
 
 
+def put(file: Path, content: str) -> None:
+    """Write a file whole: the service looks at it ten times a second, and half of it would count as a failure."""
+    with atomic_file(file) as temporary:
+        temporary.write_text(content)
+
+
 class Pair:
     """A running service, its folder, and two versions."""
 
@@ -38,7 +45,7 @@ class Pair:
 
     def experiment(self, **content: object) -> None:
         """Write experiment.json and wait until the service has it."""
-        (self.folder / "experiment.json").write_text(json.dumps(content))
+        put(self.folder / "experiment.json", json.dumps(content))
         wait_until(
             lambda: self.service.client.get("/version").json()["experiment"] == content, "the experiment to begin"
         )
@@ -145,7 +152,7 @@ def test_both_versions_hold_to_changes_of_items(pair: Pair):
     ["{", '{"version": "no-such-version", "split": 10}', '{"version": "../etc", "split": 10}', '{"split": 10}', "[]"],
 )
 def test_an_experiment_that_cannot_be_changes_nothing(pair: Pair, content):
-    (pair.folder / "experiment.json").write_text(content)
+    put(pair.folder / "experiment.json", content)
     detail = problem(pair.service.client.post("/admin/reload", headers=BEARER), 409)
     assert detail.startswith(f"still serving {pair.first}: ")
     assert set(pair.versions().values()) == {pair.first}
@@ -158,7 +165,7 @@ def test_swaps_under_load_fail_nobody_and_mix_nothing(pair: Pair):
 
     def ask(_: int) -> set[str]:
         seen = set()
-        with httpx.Client(base_url=pair.service.url, timeout=30) as client:
+        with httpx.Client(base_url=pair.service.url, timeout=30, trust_env=False) as client:
             while not stop.is_set():
                 answer = client.post("/match", json={"requests": [{"history": session, "n": 20}] * 8})
                 assert answer.status_code == 200, answer.text
@@ -214,7 +221,7 @@ def test_what_cannot_be_served_counts_once_and_shows_for_as_long_as_it_lasts(pai
 
     for _ in range(2):  # what was put right and is wrong again is another failure
         before = failures()
-        (pair.folder / file).write_text(content)
+        put(pair.folder / file, content)
         wait_until(is_failing, "the failure to show")
         for _ in range(5):  # it is looked at ten times a second meanwhile
             assert set(pair.versions().values()) == {pair.first}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import count
 
@@ -79,16 +80,13 @@ class Caller:
 def traffic(
     url: str, users: Sequence[str], items: Sequence[str], callers: int = 3, pause: float = 0.0
 ) -> Iterator[None]:
-    """So many callers at once for as long as the block lasts; each counts on its own whether it is answered."""
+    """So many callers at once for as long as the block lasts; raises what ended one of them before."""
     stop = threading.Event()
-    threads = [
-        threading.Thread(target=Caller(url, users, items, seed).run, args=(stop, pause)) for seed in range(callers)
-    ]
-    for thread in threads:
-        thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        for thread in threads:
-            thread.join()
+    with ThreadPoolExecutor(callers) as pool:
+        calling = [pool.submit(Caller(url, users, items, seed).run, stop, pause) for seed in range(callers)]
+        try:
+            yield
+        finally:
+            stop.set()
+    for one in calling:
+        one.result()

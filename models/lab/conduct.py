@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from multiprocessing import active_children, get_context, parent_process
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import torch
@@ -26,6 +27,7 @@ from models.lab.grid import Run
 from models.lab.rows import Row, append_row, finished, load_rows
 from models.pipeline.revision import git_revision
 
+GRACE = 2.0  # seconds for a run to clear up after itself
 PATIENCE = 0.5  # seconds; under the SIGINT handler that polars installs, Ctrl-C is only heard of between waits
 
 
@@ -66,8 +68,7 @@ def conduct(runs: Sequence[Run], folder: Path, jobs: int, command: str, bar: Pro
                     bar.console.print(f"{run.identity}: {escape(result)}", soft_wrap=True)
                     bar.advance(overall)
         except BaseException:
-            for child in active_children():
-                child.terminate()
+            _stop(active_children())
             raise
     return failures
 
@@ -82,6 +83,15 @@ def _start(run: Run, work: Path, threads: int) -> Future[Row]:
     future = executor.submit(perform, run, work)
     executor.shutdown(wait=False)
     return future
+
+
+def _stop(children: list[BaseProcess]) -> None:
+    """Kill what does not end by itself: in an import, Python drops what the handler of SIGTERM raises."""
+    for child in children:
+        child.terminate()
+    for child in children:
+        child.join(GRACE)
+        child.kill()
 
 
 def _settle(threads: int) -> None:
