@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from models.config import NetworkConfig
 from models.diffusion import Trajectory, step_embedding
-from models.views import Views
+from models.views import Views, by_lag
 
 
 def similarity(interests: Tensor, items: Tensor, views: Views) -> Tensor:
@@ -90,7 +90,7 @@ class InterestDenoiser(nn.Module):
 
         A learned bias by the distance to the view's own position tells positions apart.
         """
-        recency = self.recency[:, views.lag].transpose(0, 1)[:, :, None]  # (P or 1, heads, 1, L)
+        recency = by_lag(self.recency, views.lag).transpose(0, 1)[:, :, None]  # (P or 1, heads, 1, L)
         bias = recency + kept[:, None].to(states.dtype).log()  # (P, heads, K, L)  −∞ where pruned
         return Memory(views, self._split(self.key(states)), self._split(self.value(states)), bias)
 

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.config import NetworkConfig
+from models.views import by_lag
 
 
 class GRU(nn.Module):
@@ -75,7 +76,7 @@ class TransformerBlock(nn.Module):
     def forward(self, x: Tensor, hidden: Tensor, lag: Tensor) -> Tensor:
         """(B, L, D), −∞ where a position must not look (B, 1, L, L), distances (L, L) → (B, L, D)."""
         queries, keys, values = (self._split(part) for part in self.qkv(self.attention_norm(x)).chunk(3, dim=-1))
-        scores = queries @ keys.transpose(2, 3) / math.sqrt(queries.shape[-1]) + self.recency[:, lag]
+        scores = queries @ keys.transpose(2, 3) / math.sqrt(queries.shape[-1]) + by_lag(self.recency, lag)
         attended = (scores + hidden).softmax(dim=-1) @ values  # (B, heads, L, D/heads)
         x = x + self.dropout(self.attention_out(attended.transpose(1, 2).flatten(2)))
         return x + self.dropout(self.down(F.gelu(self.up(self.forward_norm(x)))))

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from models.config import NetworkConfig
-from models.views import Views
+from models.views import Views, by_lag
 
 ROUTING_ITERATIONS = 3  # of MIND and of ComiRec-DR
 
@@ -60,7 +60,7 @@ class ContextualAttention(nn.Module):
         newest = views.own(states)  # (P, D)
         queries = self.query(newest).unflatten(-1, (self.num_interests, -1))[:, None]  # (P, 1, K, D)
         scores = views.scores(queries, states[:, None]).squeeze(1) / math.sqrt(newest.shape[-1])  # (P, K, L)
-        bias = self.recency[:, views.lag].transpose(0, 1) + views.visible[:, None].to(states.dtype).log()
+        bias = by_lag(self.recency, views.lag).transpose(0, 1) + views.visible[:, None].to(states.dtype).log()
         weights = (scores + bias).softmax(dim=-1)
         return Extracted(views.means(weights[:, None], states[:, None]).squeeze(1), weights)
 

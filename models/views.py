@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple, Self
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -60,3 +61,12 @@ class Views(NamedTuple):
     def _by_view(self, x: Tensor, num_queries: int) -> Tensor:
         """(B, H, L · K, n) → (P, H, K, n)."""
         return self.own(x.view(*x.shape[:2], -1, num_queries, x.shape[3]).transpose(1, 2))
+
+
+def by_lag(biases: Tensor, lag: Tensor) -> Tensor:
+    """A bias learned for each distance, at the distances asked for. (H, L), (P, L) → (H, P, L)
+
+    As a lookup of embeddings, whose gradient is summed in one order: that of `biases[:, lag]` is summed in the order in
+    which threads come by, and no two trainings of one seed are the same.
+    """
+    return F.embedding(lag, biases.T).permute(2, 0, 1)

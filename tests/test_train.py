@@ -62,6 +62,15 @@ def test_killed_and_resumed_it_ends_with_the_weights_of_an_uninterrupted_run(sma
     assert sorted(path.name for path in torn.iterdir()) == sorted(path.name for path in whole.iterdir())
 
 
+def test_one_seed_is_one_set_of_weights_on_several_threads(dataset, tmp_path):
+    settings = ["max_len=30", "max_steps=5", "eval_every=5"]
+    arguments = ["train", dataset.path, "--model=dmi-plus", *(f"--set={value}" for value in settings), "--out"]
+    for name in ("one", "two"):
+        assert dmi(*arguments, tmp_path / name, OMP_NUM_THREADS="2").returncode == 0
+    one, two = (load_file(tmp_path / name / WEIGHTS_FILE) for name in ("one", "two"))
+    assert all(torch.equal(one[name], two[name]) for name in one)
+
+
 def test_the_weights_kept_are_a_moving_average_of_the_steps(small, tmp_path):
     def tensors(name: str, *changes: str) -> dict[str, torch.Tensor]:
         trained(small, tmp_path / name, *changes)
