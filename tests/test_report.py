@@ -20,6 +20,7 @@ def row(model, seed=0, recall=0.2, **changes):
         **{"settings": '{"num_interests":4}', "finished": datetime(2026, 1, 1, seed, tzinfo=UTC)},
         **{"command": "dmi lab films", "machine": "a machine", "versions": "Python 3", "git_revision": "abc"},
         **{"threads": 1, "num_users": 2000, "num_items": 900, "num_events": 50_000, "num_test_users": 200},
+        **{"best_step": 900 + 200 * seed, "steps_done": 2000},
         **{"parameters": 64_000, "train_seconds": 60.0, "encode_ms": 0.25, "answer_ms": 0.5, "valid_recall@50": recall},
         **{"user_recall@50": recall * USERS, "step_recall@50": [recall], **metrics, **changes},
     }
@@ -46,7 +47,7 @@ def test_models_are_sorted_with_mean_and_spread_over_seeds_and_the_best_is_bold(
     text = report(tmp_path, row("remi", recall=0.1), row("dmi", recall=0.2), row("dmi", seed=1, recall=0.3))
     lines = [line for line in text.splitlines() if line.startswith(("| `dmi` |", "| `remi` |"))]
     assert lines[0].startswith("| `dmi` | **25.00 ± 7.07** | **25.00 ± 7.07** |")
-    assert lines[0].endswith("| 64,000 | 60 | 0.25 | 0.50 | 2 |")
+    assert lines[0].endswith("| 64,000 | 60 | 0.25 | 0.50 | 1,000 of 2,000 | 2 |")
     assert lines[1].startswith("| `remi` | 10.00 |")
 
 
