@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ STYLE: dict[RcKeyType, Any] = {
 }
 WIDTH, HEIGHT = 3.6, 2.8  # inches of one data set's part
 LEGEND = 1.2  # inches
+IN_A_ROW = 3  # parts; more would be too small to read on a page
 
 Curve = tuple[Sequence[float], Sequence[float]]
 Curves = dict[str, Curve]
@@ -87,15 +89,18 @@ def _by_lambda(rows: pl.DataFrame) -> Curves:
 
 def _draw(path: Path, curves: dict[str, Curves], x: str, y: str) -> None:
     """One part for each data set, one line for each model."""
+    columns = min(len(curves), IN_A_ROW)
+    rows = math.ceil(len(curves) / columns)
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH * len(curves) + LEGEND, HEIGHT), layout="constrained")
+        figure = Figure(figsize=(WIDTH * columns + LEGEND, HEIGHT * rows), layout="constrained")
         drawn: dict[str, Line2D] = {}
-        for axes, (data, lines) in zip(figure.subplots(1, len(curves), squeeze=False)[0], curves.items(), strict=True):
+        for place, (data, lines) in enumerate(curves.items(), start=1):
+            axes = figure.add_subplot(rows, columns, place)
             for model, (xs, ys) in lines.items():
                 width = 2 if model in OURS else 1
                 (drawn[model],) = axes.plot(xs, ys, color=_colour(model), marker="o", markersize=4, linewidth=width)
             axes.set(title=data, xlabel=x, ylabel=y)
-            axes.xaxis.get_major_locator().set_params(integer=True)
+            axes.locator_params(axis="x", integer=True)
         figure.legend(list(drawn.values()), list(drawn), loc="outside right upper", frameon=False)
         with atomic_file(path) as temporary:
             figure.savefig(temporary, format="svg", metadata={"Date": None, "Creator": None})
