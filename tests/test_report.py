@@ -64,6 +64,25 @@ def test_refinement_ablations_and_interests_are_shown_where_there_are_any(tmp_pa
     assert "diversity.svg" not in text
 
 
+def diversified(strengths, recall, diversity):
+    return {"lambda": strengths, "lambda_recall": recall, "lambda_diversity": diversity}
+
+
+def test_ours_are_compared_in_diversity_where_they_find_no_less(tmp_path):
+    text = report(
+        tmp_path,
+        row("dmi-plus", **diversified([0.0, 0.1, 1.0], [0.3, 0.2, 0.1], [0.4, 0.6, 0.7])),
+        row("dmi-plus", seed=1, **diversified([0.0, 0.1, 1.0], [0.3, 0.22, 0.1], [0.4, 0.7, 0.7])),
+        row("comirec-sa", **diversified([0.0, 0.1, 1.0], [0.21, 0.2, 0.1], [0.5, 0.8, 0.9])),
+        row("mind", **diversified([0.0, 0.1, 1.0], [0.25, 0.1, 0.1], [0.5, 0.8, 0.9])),
+        row("remi", **diversified([0.0, 0.1, 1.0], [0.31, 0.2, 0.1], [0.3, 0.8, 0.9])),
+    )
+    assert "| films | `dmi-plus` | `comirec-sa` | 21.00 | 50.00 | 0.1 | 21.00 | 65.00 | no less diverse |" in text
+    assert "| films | `dmi-plus` | `mind` | 25.00 | 50.00 | 0 | 30.00 | 40.00 | less diverse |" in text
+    assert "| films | `dmi-plus` | `remi` | 31.00 | 30.00 | – | – | – | not reached |" in text
+    assert "no less Recall" not in report(tmp_path / "without", row("dmi"), row("remi"))
+
+
 def test_models_without_an_interval_are_shown_as_not_comparable(tmp_path):
     one_user = {"user_recall@50": [0.5], "num_test_users": 1}
     text = report(tmp_path, row("dmi", **one_user), row("sasrec", **one_user))
@@ -114,7 +133,7 @@ def test_a_variant_of_other_settings_is_not_compared_with_the_default(tmp_path):
 
 
 def test_notes_are_taken_over_and_the_same_rows_give_the_same_bytes(tmp_path):
-    report(tmp_path, row("dmi", **{"step_recall@50": [0.1, 0.2], "lambda_recall": [0.2], "lambda_diversity": [0.9]}))
+    report(tmp_path, row("dmi", **{"step_recall@50": [0.1, 0.2]}, **diversified([0.0], [0.2], [0.9])))
     (tmp_path / "results" / "notes.md").write_text("A cosine schedule did *not* help.\n")
     files = [tmp_path / "RESULTS.md", *(tmp_path / "results" / f"{name}.svg" for name in ("steps", "diversity"))]
     contents = []

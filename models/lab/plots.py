@@ -18,6 +18,7 @@ from models.files import atomic_file
 from models.lab.grid import DEFAULT
 from models.lab.studies import OURS
 from models.lab.tables import RANKED_BY, by_model, mean, step_means
+from models.lab.tradeoff import points
 from models.pipeline.presets import COUNTED, MODELS
 
 STYLE: dict[RcKeyType, Any] = {
@@ -79,12 +80,12 @@ def _num_interests(runs: pl.DataFrame) -> int:
 
 
 def _by_lambda(rows: pl.DataFrame) -> Curves:
-    """Points of the first seed that has them."""
-    curves: Curves = {}
-    for runs in by_model(rows.filter(pl.col("lambda_recall").is_not_null(), variant=DEFAULT)):
-        recall, diversity = (runs[name][0] for name in ("lambda_recall", "lambda_diversity"))
-        curves[runs["model"][0]] = ([100 * value for value in recall], [100 * value for value in diversity])
-    return curves
+    curves = {runs["model"][0]: points(runs) for runs in by_model(rows.filter(variant=DEFAULT))}
+    return {
+        model: ([100 * point.recall for point in curve], [100 * point.diversity for point in curve])
+        for model, curve in curves.items()
+        if curve
+    }
 
 
 def _draw(path: Path, curves: dict[str, Curves], x: str, y: str) -> None:

@@ -15,6 +15,7 @@ from models.lab.grid import DEFAULT
 from models.lab.plots import write_plots
 from models.lab.rows import RUNS_FILE, load_rows
 from models.lab.tables import ablation, comparison, current, diagnosis, mixed_revisions, refinement, sizes, unseen
+from models.lab.tradeoff import trade_table, trades
 from models.lab.verdicts import lead, verdict_table, verdicts
 
 TEMPLATE = "report.md.jinja"
@@ -44,6 +45,7 @@ def write_report(folder: Path, results: Path) -> None:
     text = environment.get_template(TEMPLATE).render(
         lead=lead(found, default),
         verdicts=verdict_table(found),
+        trades=trade_table(trades(default)),
         data=[_of_data(runs) for runs in default.sort("data").partition_by("data", maintain_order=True)],
         ablations=_ablations(rows),
         figures={caption: _link(path, results) for caption, path in write_plots(rows, folder).items()},
