@@ -29,7 +29,7 @@ class NetworkConfig(BaseModel):
     dim: Annotated[int, Ge(4), Le(1024)] = 64
     max_len: Annotated[int, Ge(1), Le(1000)] = 50
     dropout: Annotated[float, Ge(0), Lt(1)] = 0.2
-    # Of a dimension of an untrained item vector: what is drawn at random has to be unlearned.
+    # Of a dimension of an item vector drawn at random, which has to be unlearned.
     embedding_std: Annotated[float, Gt(0), Le(1)] = 0.02
     encoder: EncoderName = "none"
     num_blocks: Annotated[int, Ge(1), Le(16)] = 1

@@ -76,8 +76,9 @@ class NewestState(nn.Module):
 class DynamicRouting(nn.Module):
     """Capsules: items are routed to the interests that agree with them (MIND, arXiv 1904.08030; ComiRec-DR, eq. 4–8).
 
-    MIND shares one bilinear map and starts from Gaussian logits, ComiRec-DR has a map for each interest (its authors'
-    code one for each position, too) and starts from zero. Gradients flow through the last iteration only, as in the authors' code.
+    MIND shares one bilinear map and starts from Gaussian logits (drawn once, that one user has one answer), ComiRec-DR
+    has a map for each interest and position and starts from zero. Gradients flow through the last iteration only. The
+    maps by position and the gradients are as in ComiRec's code.
     """
 
     start: Tensor
@@ -85,14 +86,18 @@ class DynamicRouting(nn.Module):
     def __init__(self, config: NetworkConfig, shared_map: bool) -> None:
         super().__init__()
         self.num_interests = config.num_interests
-        self.map = nn.Linear(config.dim, config.dim * (1 if shared_map else config.num_interests), bias=False)
+        maps = (1, 1) if shared_map else (config.max_len, config.num_interests)
+        self.map = nn.Parameter(torch.empty(maps[0], config.dim, maps[1] * config.dim))  # (L or 1, D, K·D or D)
+        nn.init.uniform_(self.map, -1 / math.sqrt(config.dim), 1 / math.sqrt(config.dim))
         shape = (config.num_interests, config.max_len)
         self.register_buffer("start", torch.randn(shape) if shared_map else torch.zeros(shape))  # kept: it serves too
 
     def forward(self, states: Tensor, views: Views) -> Extracted:
         """K capsules of the items (B, L, D), each of a length below 1."""
         lines, length, dim = states.shape
-        mapped = self.map(states).view(lines, length, -1, dim).transpose(1, 2)
+        # One line more, so that none is alone: ONNX Runtime sums a product with one row in another order.
+        rows = torch.cat([states, torch.zeros_like(states[:1])]).transpose(0, 1)  # (L, P + 1, D)
+        mapped = (rows @ self.map)[:, :lines].view(length, lines, -1, dim).permute(1, 2, 0, 3)
         mapped = mapped.expand(-1, self.num_interests, -1, -1)  # (P, K, L, D)
         fixed, visible = mapped.detach(), views.visible
         logits = self.start.expand(lines, -1, -1)  # (P, K, L)
@@ -111,4 +116,5 @@ class DynamicRouting(nn.Module):
 def squash(v: Tensor) -> Tensor:
     """‖v‖²/(1 + ‖v‖²) · v/‖v‖: the length becomes a share between 0 and 1, the direction stays."""
     square = v.square().sum(dim=-1, keepdim=True)
-    return v * square / (1 + square) / (square + 1e-9).sqrt()
+    # Bounded, not shifted: the exporter drops a small summand, and a capsule of no length would be 0/0 where it serves.
+    return v * square / (1 + square) / square.clamp(min=1e-9).sqrt()

@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 import torch
 
-from models.pipeline.cooccurrence import WINDOW, cooccurrence_vectors
+from models.pipeline.cooccurrence import LENGTH, WINDOW, cooccurrence_vectors
 from models.pipeline.recipe import make_recipe
 from models.pipeline.train import initial_network
 from models.sequences import Sequences
@@ -59,6 +59,6 @@ def test_a_network_starts_from_them_where_its_recipe_says_so(dataset):
     start = initial_network(make_recipe("dmi-plus", 0, ["embedding_std=0.1"], dataset), dataset.split("train"))
     vectors = start.item_embedding.weight
     assert not vectors[0].any()
-    assert torch.allclose(vectors[1:].norm(dim=1), torch.tensor(0.1 * 8))  # 64 dimensions of 0.1
+    assert torch.allclose(vectors[1:].norm(dim=1), torch.tensor(LENGTH))
     random = initial_network(make_recipe("dmi-plus", 0, ["item_vectors=random"], dataset), dataset.split("train"))
     assert random.item_embedding.weight[1:].norm(dim=1).std() > 0.01

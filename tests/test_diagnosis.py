@@ -54,6 +54,10 @@ def test_interests_that_are_one_another_have_cosine_1(interests, cosine):
     assert found["interest_cosine"] == (None if cosine is None else pytest.approx(cosine))
 
 
+def test_users_with_an_interest_of_no_length_are_left_out_of_the_cosine():
+    assert figures([[[0.0, 0.0], [0.0, 0.0]]], [[0.25] * 4] * 2)["interest_cosine"] is None
+
+
 def test_shift_and_kept_are_those_of_refinement():
     weights = [[0.25] * 4] * 2
     found = figures([[X, X], [Y, X], [Y, [7.0, 0.0]]], weights, kept=[[0, 0, 0, 1], [0, 1, 1, 1]])

@@ -39,6 +39,16 @@ def test_it_computes_what_the_network_computes(pair, dataset):
     check_parity(model, encoder, dataset)
 
 
+@pytest.mark.parametrize("extractor", ["b2i-routing", "dynamic-routing"])
+def test_a_capsule_without_length_is_served_as_one(extractor, tmp_path):
+    model = Network(NetworkConfig(num_items=9, max_len=5, steps=0, extractor=extractor)).eval()
+    torch.nn.init.zeros_(model.extractor.map)
+    export_encoder(model, tmp_path / "encoder.onnx")
+    vectors = np.concatenate([np.zeros((1, model.config.dim), np.float32), model.item_vectors()])
+    found = Encoder(tmp_path / "encoder.onnx", vectors, model.config).encode(np.array([[0, 0, 3, 4, 5]], np.int32))
+    assert not found.any()
+
+
 def test_a_network_that_changed_since_is_noticed(pair, dataset):
     model, encoder = pair
     changed = Network(model.config).eval()

@@ -40,14 +40,15 @@ def routing(mapped: list[list[torch.Tensor]], logits: torch.Tensor) -> tuple[tor
 
 
 def comirec_dr(extractor: DynamicRouting, items: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """arXiv 2005.09347, eq. 4–8: a map for each interest, logits from zero."""
-    maps = extractor.map.weight.chunk(K)
-    return routing([[w @ item for item in items] for w in maps], torch.zeros(K, len(items)))
+    """arXiv 2005.09347, eq. 4–8: a map for each interest and, as in the authors' code, position; logits from zero."""
+    maps = extractor.map[LENGTH - len(items) :].unflatten(-1, (K, -1))  # (n, D, K, D)
+    mapped = [[item @ maps[i, :, j] for i, item in enumerate(items)] for j in range(K)]
+    return routing(mapped, torch.zeros(K, len(items)))
 
 
 def mind(extractor: DynamicRouting, items: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """arXiv 1904.08030, algorithm 1 (B2I): one bilinear map for all interests, Gaussian logits, fixed K."""
-    mapped = [extractor.map.weight @ item for item in items]
+    mapped = [item @ extractor.map[0] for item in items]
     return routing([mapped] * K, extractor.start[:, LENGTH - len(items) :])
 
 
@@ -100,13 +101,13 @@ def test_the_newest_state_is_the_one_interest_of_gru4rec_and_sasrec():
 def test_the_gradient_of_routing_flows_through_its_last_iteration_alone():
     model, history = disturbed(steps=0, extractor="dynamic-routing"), histories(10)
     model(history).coarse.sum().backward()
-    found = model.extractor.map.weight.grad
+    found = model.extractor.map.grad
     items = model.item_embedding(history[0]).detach()
-    weight = model.extractor.map.weight.detach().clone().requires_grad_()
+    maps = model.extractor.map.detach().clone().requires_grad_()
     coupling = model(history).weights[0].detach()
-    mapped = torch.stack([items @ part.T for part in weight.chunk(K)])  # (K, L, D)
+    mapped = torch.stack([(items[:, None] @ part).squeeze(1) for part in maps.chunk(K, dim=-1)])  # (K, L, D)
     squash((coupling[:, None] @ mapped).squeeze(1)).sum().backward()
-    torch.testing.assert_close(found, weight.grad)
+    torch.testing.assert_close(found, maps.grad)
 
 
 def test_squashing_keeps_the_direction_and_bounds_the_length():

@@ -52,7 +52,7 @@ _REFINED: Space = {
 _BLOCKS: Space = {"num_blocks": CategoricalDistribution([1, 2])}
 SPACES: dict[str, Space] = {
     "dmi": _COMMON | _INTERESTS | _REGULARISED | _REFINED,
-    "dmi-plus": _COMMON | _INTERESTS | _REFINED | {"horizon": CategoricalDistribution([1, 5, 20])},
+    "dmi-plus": _COMMON | _INTERESTS | _REFINED | _BLOCKS | {"horizon": CategoricalDistribution([1, 5, 10, 20])},
     "comirec-sa": _COMMON | _INTERESTS,
     "comirec-dr": _COMMON | _INTERESTS,
     "remi": _COMMON | _INTERESTS | _REGULARISED,

@@ -11,6 +11,7 @@ from models.sequences import Sequences
 
 WINDOW = 10  # events apart, at most; a pair that is l apart counts 1/l (GloVe, Pennington et al., EMNLP 2014)
 OVERSAMPLED = 10  # directions sought beyond those wanted, for accuracy (Halko et al., SIAM Review 2011, section 4.2)
+LENGTH = 0.8  # of a vector to start from: twice as long or half as long costs Recall (results/notes.md)
 SMOOTHING = 0.75  # of how often an item is a neighbour: rare ones count less (Levy et al., TACL 2015, section 3.1)
 
 

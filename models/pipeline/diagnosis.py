@@ -68,10 +68,11 @@ def _entropy(weights: NDArray[np.float32], length: NDArray[np.int64]) -> Floats:
 
 
 def _pairwise_cosine(interests: NDArray[np.float32]) -> Floats:
-    """Mean over the pairs of different interests. (B, K, D) → (B,), or (0,) where there is one interest."""
-    unit, count = _unit(interests), interests.shape[1]
+    """Mean over the pairs of different interests. (B, K, D) → (B',), users with an interest of no length left out."""
+    count = interests.shape[1]
     if count == 1:
         return np.empty(0)
+    unit = _unit(interests[interests.any(axis=-1).all(axis=-1)])
     both = unit.sum(axis=1)  # ‖Σ u_k‖² = K + the sum over ordered pairs
     return ((both * both).sum(axis=-1) - count) / (count * (count - 1))
 

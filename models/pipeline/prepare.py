@@ -14,7 +14,7 @@ from models.errors import InputError
 from models.pipeline.events import clean_ids, read_events, read_table
 from models.sequences import Sequences
 
-SPLIT_SEED = 1230  # ComiRec's and REMI's, so that the protocol is theirs
+SPLIT_SEED = 1230  # ComiRec's and REMI's; the split is another, as it is drawn by NumPy
 MIN_USERS = 10  # below this one of the three splits would be empty
 
 

@@ -26,7 +26,7 @@ MODELS: dict[str, Settings] = {
     "dmi": {"hardness": 1.0, "routing": 10.0},
     "dmi-plus": {
         **{"encoder": "transformer", "extractor": "contextual", "steps": 2, "prune_by": "similarity"},
-        **{"item_vectors": "cooccurrence", "embedding_std": 0.1, "contrast": "best", "num_negatives": 1024},
+        **{"item_vectors": "cooccurrence", "contrast": "best", "num_negatives": 1024},
         "coarse": 0.1,
         **_CAUSAL,
     },

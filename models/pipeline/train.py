@@ -17,7 +17,7 @@ from models.dataset import Dataset
 from models.errors import InputError
 from models.network import Network
 from models.pipeline.batches import Batch, Batches
-from models.pipeline.cooccurrence import cooccurrence_vectors
+from models.pipeline.cooccurrence import LENGTH, cooccurrence_vectors
 from models.pipeline.counting import count
 from models.pipeline.diagnosis import diagnose, summary
 from models.pipeline.evaluate import held_out, recommend
@@ -106,7 +106,7 @@ def initial_network(recipe: Recipe, users: Sequences) -> Network:
         network = recipe.network
         directions = cooccurrence_vectors(users, network.num_items, network.dim, recipe.seed)  # (N, D)
         with torch.no_grad():
-            model.item_embedding.weight[1:] = directions * network.embedding_std * math.sqrt(network.dim)
+            model.item_embedding.weight[1:] = LENGTH * directions
     return model
 
 
