@@ -39,8 +39,24 @@ def test_wins_and_losses_are_printed_alike(tmp_path):
     )
     assert "better than the best multi-interest baseline on 1 of 1 data sets (films +25.0 % against `mind`)" in text
     assert "worse than `sasrec` on 1 of 1 data sets (films -20.0 %)" in text
-    assert "| films | `dmi-plus` | `mind` (the best of its group) | +25.0 % | +25.0 … +25.0 % | better |" in text
+    assert "| films | `dmi-plus` | `mind`, the best of 2 | +25.0 % | +25.0 … +25.0 % | better |" in text
     assert "| films | `dmi-plus` | `sasrec` | -20.0 % | -20.0 … -20.0 % | worse |" in text
+
+
+def test_baselines_with_our_additions_are_rivals_too_and_a_group_of_one_is_named_so(tmp_path):
+    start = {"variant": "item_vectors=cooccurrence", "settings": '{"num_interests":4,"item_vectors":"cooccurrence"}'}
+    text = report(
+        tmp_path,
+        row("dmi-plus"),
+        row("remi", recall=0.1),
+        row("sasrec", recall=0.1),
+        row("sasrec", recall=0.25, **start),
+    )
+    assert "on 1 of 1 data sets (films +100.0 % against `remi`, the only one run)" in text
+    assert (
+        "worse than the best baseline with one of our additions on 1 of 1 data sets "
+        "(films -20.0 % against `sasrec` with `item_vectors=cooccurrence`, the only one run)"
+    ) in text
 
 
 def test_models_are_sorted_with_mean_and_spread_over_seeds_and_the_best_is_bold(tmp_path):

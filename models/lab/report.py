@@ -32,7 +32,7 @@ def write_report(folder: Path, results: Path) -> None:
         raise InputError(f"{folder / RUNS_FILE} has no finished run; make one with: dmi lab DATA --out {folder}")
     rows = current(every)
     default = rows.filter(variant=DEFAULT)
-    found = verdicts(default)
+    found = verdicts(rows)
     notes = folder / NOTES_FILE
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),

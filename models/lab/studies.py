@@ -30,9 +30,16 @@ ABLATIONS: dict[str, tuple[float | str, ...]] = {
     "first_target": (1, 4),
     "horizon": (1, 5, 10, 20),
     "item_vectors": ("random", "cooccurrence"),
+    "coarse": (0.1, 1),
+    "num_blocks": (1, 2),
 }
 # What `dmi-plus` has beside its network: what it would do for the others.
-ADDITIONS: dict[str, tuple[float | str, ...]] = {"horizon": (10,), "item_vectors": ("cooccurrence",)}
+ADDITIONS: dict[str, tuple[float | str, ...]] = {
+    "item_vectors": ("cooccurrence",),
+    "horizon": (10,),
+    "contrast": ("best",),
+    "first_target": (1,),
+}
 
 
 class Study(NamedTuple):

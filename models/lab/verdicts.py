@@ -7,11 +7,13 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
+from models.lab.grid import DEFAULT
 from models.lab.statistics import Gain, Recalls, relative_gain
-from models.lab.studies import MULTI_INTEREST, OTHERS, OURS
+from models.lab.studies import ADDITIONS, MULTI_INTEREST, OTHERS, OURS
 from models.lab.tables import NONE, RANKED_BY, Table, change, mean, step_means
 
 GROUP = "the best multi-interest baseline"
+ADDED = "the best baseline with one of our additions"
 OUTCOMES = {
     "better": "better than",
     "worse": "worse than",
@@ -20,13 +22,21 @@ OUTCOMES = {
 }
 
 
+class Rival(NamedTuple):
+    """Whom ours are to beat on one data set."""
+
+    goal: str  # in words, the same for all data sets
+    name: str  # as shown
+    runs: pl.DataFrame  # one row for each seed
+    among: int | None  # of how many that ran it is the best; None where the goal names one
+
+
 class Verdict(NamedTuple):
-    """One of our models against one other on one data set."""
+    """One of our models against one rival on one data set."""
 
     data: str
     ours: str
-    goal: str  # whom it was to beat, in words
-    theirs: str
+    rival: Rival
     gain: Gain | None  # None where `relative_gain` gives none
 
     @property
@@ -38,20 +48,37 @@ class Verdict(NamedTuple):
 
 
 def verdicts(rows: pl.DataFrame) -> list[Verdict]:
-    """Every comparison that the default variants in `rows` allow."""
+    """Every comparison that `rows` allow: our default variants against each rival."""
     found = []
     for runs in rows.sort("data").partition_by("data", maintain_order=True):
-        models = {part["model"][0]: part for part in runs.partition_by("model")}
-        rivals = {f"`{name}`": name for name in OTHERS if name in models}
-        group = [name for name in MULTI_INTEREST if name in models]
-        if group:
-            rivals = {GROUP: max(group, key=lambda name: mean(models[name][RANKED_BY])), **rivals}
+        rivals = _rivals(runs)
         for ours in OURS:
-            for goal, theirs in rivals.items():
-                if ours in models:
-                    gain = relative_gain(user_recalls(models[ours]), user_recalls(models[theirs]))
-                    found.append(Verdict(runs["data"][0], ours, goal, theirs, gain))
+            own = runs.filter(model=ours, variant=DEFAULT)
+            for rival in rivals if len(own) else []:
+                gain = relative_gain(user_recalls(own), user_recalls(rival.runs))
+                found.append(Verdict(runs["data"][0], ours, rival, gain))
     return found
+
+
+def _rivals(runs: pl.DataFrame) -> list[Rival]:
+    """Whom ours have to beat on the data set of these runs."""
+    plain = {part["model"][0]: part for part in runs.filter(variant=DEFAULT).partition_by("model")}
+    variants = [f"{name}={value}" for name, values in ADDITIONS.items() for value in values]
+    added = runs.filter(pl.col("variant").is_in(variants), ~pl.col("model").is_in(OURS))
+    groups = {
+        GROUP: {f"`{name}`": plain[name] for name in MULTI_INTEREST if name in plain},
+        **{f"`{name}`": {f"`{name}`": plain[name]} for name in OTHERS if name in plain},
+        ADDED: {
+            f"`{part['model'][0]}` with `{part['variant'][0]}`": part
+            for part in added.partition_by("model", "variant", maintain_order=True)
+        },
+    }
+    rivals = []
+    for goal, group in groups.items():
+        if group:
+            best = max(group, key=lambda name: mean(group[name][RANKED_BY]))
+            rivals.append(Rival(goal, best, group[best], len(group) if goal in (GROUP, ADDED) else None))
+    return rivals
 
 
 def user_recalls(runs: pl.DataFrame) -> Recalls:
@@ -65,7 +92,7 @@ def verdict_table(found: list[Verdict]) -> Table:
         [
             verdict.data,
             f"`{verdict.ours}`",
-            f"`{verdict.theirs}`" + (" (the best of its group)" if verdict.goal == GROUP else ""),
+            verdict.rival.name + (f", the best of {verdict.rival.among}" if verdict.rival.among else ""),
             _percent(verdict.gain) or NONE,
             f"{100 * verdict.gain.low:+.1f} … {100 * verdict.gain.high:+.1f} %" if verdict.gain else NONE,
             verdict.outcome,
@@ -76,14 +103,14 @@ def verdict_table(found: list[Verdict]) -> Table:
 
 
 def lead(found: list[Verdict], rows: pl.DataFrame) -> list[str]:
-    """The report's first paragraphs, one for each of our models: what it reached, and on which data."""
-    return [" ".join(sentences) for ours in OURS if (sentences := _sentences(ours, found, rows))]
+    """The report's first sentences: what each of our models reached, and on which data."""
+    return [sentence for ours in OURS for sentence in _sentences(ours, found, rows)]
 
 
 def _sentences(ours: str, found: list[Verdict], rows: pl.DataFrame) -> list[str]:
     own = [verdict for verdict in found if verdict.ours == ours]
-    goals = dict.fromkeys(verdict.goal for verdict in own)
-    sentences = [_sentence(ours, [verdict for verdict in own if verdict.goal == goal]) for goal in goals]
+    goals = dict.fromkeys(verdict.rival.goal for verdict in own)
+    sentences = [_sentence(ours, [verdict for verdict in own if verdict.rival.goal == goal]) for goal in goals]
     curves = {runs["data"][0]: step_means(runs) for runs in rows.filter(model=ours).partition_by("data")}
     changes = [f"{change(curve[-1], curve[0])} on {data}" for data, curve in sorted(curves.items()) if len(curve) > 1]
     if changes:
@@ -93,18 +120,23 @@ def _sentences(ours: str, found: list[Verdict], rows: pl.DataFrame) -> list[str]
 
 def _sentence(ours: str, found: list[Verdict]) -> str:
     """How one of our models stands to one goal on all data, given in that order: wins, losses, the rest."""
-    goal = found[0].goal
+    goal = found[0].rival.goal
     parts = []
     for outcome, words in OUTCOMES.items():
         data = [
-            f"{verdict.data} {_percent(verdict.gain)}".rstrip()
-            + (f" against `{verdict.theirs}`" if goal == GROUP else "")
+            f"{verdict.data} {_percent(verdict.gain)}".rstrip() + _against(verdict.rival)
             for verdict in found
             if verdict.outcome == outcome
         ]
         if data:
             parts.append(f"{words} {goal} on {len(data)} of {len(found)} data sets ({', '.join(data)})")
     return f"`{ours}` is {'; '.join(parts)}."
+
+
+def _against(rival: Rival) -> str:
+    if rival.among is None:
+        return ""
+    return f" against {rival.name}" + (", the only one run" if rival.among == 1 else "")
 
 
 def _percent(gain: Gain | None) -> str:
