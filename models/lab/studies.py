@@ -28,18 +28,14 @@ ABLATIONS: dict[str, tuple[float | str, ...]] = {
     "reconstruction": (0, 0.1, 1),
     "num_interests": (1, 2, 4, 8),
     "first_target": (1, 4),
+    "contrast": ("nearest", "best"),
     "horizon": (1, 5, 10, 20),
     "item_vectors": ("random", "cooccurrence"),
     "coarse": (0.1, 1),
     "num_blocks": (1, 2),
 }
 # What `dmi-plus` has beside its network: what it would do for the others.
-ADDITIONS: dict[str, tuple[float | str, ...]] = {
-    "item_vectors": ("cooccurrence",),
-    "horizon": (10,),
-    "contrast": ("best",),
-    "first_target": (1,),
-}
+ADDITIONS: dict[str, tuple[float | str, ...]] = {"horizon": (10,), "item_vectors": ("cooccurrence",)}
 
 
 class Study(NamedTuple):
