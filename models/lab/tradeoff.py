@@ -62,27 +62,20 @@ def trades(rows: pl.DataFrame) -> list[Trade]:
 
 def trade_table(found: list[Trade]) -> Table:
     """Theirs as it comes, ours at the λ that makes it as diverse as it can be."""
-    header = [
-        "Data",
-        "Model",
-        "Against",
-        "Its Recall@50",
-        "Its Diversity@50",
-        "λ",
-        "Recall@50",
-        "Diversity@50",
-        "Verdict",
-    ]
+    theirs, ours = ["Its Recall@50", "Its Diversity@50"], ["λ", "Recall@50", "Diversity@50"]
     lines = [
         [
             trade.data,
             f"`{trade.ours}`",
             f"`{trade.theirs}`",
-            *(f"{100 * value:.2f}" for value in trade.given[1:]),
-            f"{trade.reached.strength:g}" if trade.reached else NONE,
-            *(f"{100 * value:.2f}" if trade.reached else NONE for value in (trade.reached or trade.given)[1:]),
+            *_percent(trade.given),
+            *([f"{trade.reached.strength:g}", *_percent(trade.reached)] if trade.reached else [NONE] * len(ours)),
             trade.outcome,
         ]
         for trade in found
     ]
-    return Table(header, lines, words=3)
+    return Table(["Data", "Model", "Against", *theirs, *ours, "Verdict"], lines, words=3)
+
+
+def _percent(point: Point) -> list[str]:
+    return [f"{100 * value:.2f}" for value in (point.recall, point.diversity)]
