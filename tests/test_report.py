@@ -73,11 +73,35 @@ def test_refinement_ablations_and_interests_are_shown_where_there_are_any(tmp_pa
     text = report(tmp_path, row("dmi", variant="num_interests=8", recall=0.22, settings=k8))
     assert "| `dmi` | 10.00 | 20.00 | +100.0 % |" in text
     assert "Refinement changes the Recall@50 of `dmi` by +100.0 % on films." in text
-    assert "| `num_interests=8` | 22.00 | +2.00 | +10.0 % |" in text
+    assert "| `num_interests=8` | 22.00 | +2.00 | +10.0 % | 1 |" in text
     assert "| Model | Shift |" in text
     assert "](results/steps.svg)" in text
     assert "](results/interests.svg)" in text
     assert "diversity.svg" not in text
+
+
+def test_what_steps_add_has_a_spread_over_seeds(tmp_path):
+    text = report(
+        tmp_path,
+        row("dmi", **{"step_recall@50": [0.1, 0.2]}),
+        row("dmi", seed=1, **{"step_recall@50": [0.1, 0.11]}),
+    )
+    assert "| `dmi` | 10.00 | 15.50 | +55.0 ± 63.6 % |" in text
+    assert "Refinement changes the Recall@50 of `dmi` by +55.0 ± 63.6 % on films." in text
+
+
+def test_an_ablation_is_compared_over_the_seeds_that_both_have(tmp_path):
+    k8 = {"variant": "num_interests=8", "settings": '{"num_interests":8}'}
+    text = report(
+        tmp_path,
+        row("dmi", recall=0.2),
+        row("dmi", seed=1, recall=0.4),
+        row("dmi", seed=1, recall=0.42, **k8),
+        row("dmi", seed=2, recall=0.9, variant="eta=1", settings='{"num_interests":4,"eta":1}'),
+    )
+    assert "| default | 30.00 ± 14.14 | – | – | 2 |" in text
+    assert "| `num_interests=8` | 42.00 | +2.00 | +5.0 % | 1 |" in text
+    assert "| `eta=1` | 90.00 | – | – | 1 |" in text
 
 
 def diversified(strengths, recall, diversity):

@@ -104,33 +104,31 @@ def unseen(rows: pl.DataFrame) -> Table | None:
 
 def refinement(rows: pl.DataFrame) -> Table | None:
     """Recall@50 of the same weights after 0 … S steps, and what the steps add; None without a model that refines."""
-    curves = {runs["model"][0]: step_means(runs) for runs in by_model(rows)}
-    curves = {model: curve for model, curve in curves.items() if len(curve) > 1}
+    curves = {runs["model"][0]: (step_means(runs), steps_add(runs)) for runs in by_model(rows)}
+    curves = {model: (curve, added) for model, (curve, added) in curves.items() if len(curve) > 1}
     if not curves:
         return None
-    steps = max(map(len, curves.values()))
+    steps = max(len(curve) for curve, _ in curves.values())
     lines = [
-        [
-            f"`{model}`",
-            *(f"{100 * value:.2f}" for value in curve),
-            *[NONE] * (steps - len(curve)),
-            f"{change(curve[-1], curve[0])}",
-        ]
-        for model, curve in curves.items()
+        [f"`{model}`", *(f"{100 * value:.2f}" for value in curve), *[NONE] * (steps - len(curve)), added]
+        for model, (curve, added) in curves.items()
     ]
     return Table(["Model", *(f"steps={step}" for step in range(steps)), "Last to first"], lines)
 
 
 def ablation(rows: pl.DataFrame) -> Table:
-    """The variants of one model on one data set against its default, in percentage points of Recall@50."""
-    variants = {runs["variant"][0]: runs[RANKED_BY] for runs in rows.partition_by("variant", maintain_order=True)}
-    default = mean(variants.pop(DEFAULT))
-    own = [[DEFAULT, percent(rows.filter(variant=DEFAULT)[RANKED_BY]), NONE, NONE]]
-    lines = [
-        [f"`{name}`", percent(values), f"{100 * (mean(values) - default):+.2f}", change(mean(values), default)]
-        for name, values in sorted(variants.items())
-    ]
-    return Table(["Variant", heading(RANKED_BY), "Difference", "Relative"], own + lines)
+    """The variants of one model on one data set against its default, in percentage points of Recall@50.
+
+    Differences are over the seeds that the default has, too: it has more than most variants.
+    """
+    default = rows.filter(variant=DEFAULT)
+    lines = [[DEFAULT, percent(default[RANKED_BY]), NONE, NONE, str(len(default))]]
+    for runs in rows.filter(pl.col("variant") != DEFAULT).sort("variant").partition_by("variant", maintain_order=True):
+        both = runs.join(default, on="seed", suffix=" of default")
+        value, base = mean(both[RANKED_BY]), mean(both[f"{RANKED_BY} of default"])
+        difference, relative = (f"{100 * (value - base):+.2f}", change(value, base)) if len(both) else (NONE, NONE)
+        lines.append([f"`{runs['variant'][0]}`", percent(runs[RANKED_BY]), difference, relative, str(len(runs))])
+    return Table(["Variant", heading(RANKED_BY), "Difference", "Relative", "Seeds"], lines)
 
 
 def diagnosis(rows: pl.DataFrame) -> Table | None:
@@ -174,6 +172,12 @@ def step_means(runs: pl.DataFrame) -> list[float]:
     return [fmean(values) for values in zip(*runs["step_recall@50"].drop_nulls(), strict=True)]
 
 
+def steps_add(runs: pl.DataFrame) -> str:
+    """What all steps change of the Recall@50 without any, mean ± sd over seeds; NONE without refinement."""
+    curves = [curve for curve in runs["step_recall@50"].drop_nulls() if len(curve) > 1 and curve[0]]
+    return spread(pl.Series([100 * (curve[-1] / curve[0] - 1) for curve in curves]), "{:+.1f}", " %")
+
+
 def heading(metric: str) -> str:
     """`hitrate@20` → HitRate@20"""
     name, at, n = metric.partition("@")
@@ -191,13 +195,14 @@ def percent(values: pl.Series) -> str:
     return spread(100 * values, "{:.2f}")
 
 
-def spread(values: pl.Series, form: str) -> str:
+def spread(values: pl.Series, form: str, unit: str = "") -> str:
     """Mean ± sd; the sd is left out where it says nothing."""
     known = values.drop_nulls().to_list()
     if not known:
         return NONE
     text = form.format(fmean(known))
-    return f"{text} ± {form.format(stdev(known))}" if len(set(known)) > 1 else text
+    deviation = form.replace("+", "").format(stdev(known)) if len(set(known)) > 1 else None
+    return f"{text} ± {deviation}{unit}" if deviation else text + unit
 
 
 def change(value: float, base: float) -> str:

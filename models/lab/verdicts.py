@@ -10,7 +10,7 @@ import polars as pl
 from models.lab.grid import DEFAULT
 from models.lab.statistics import Gain, Recalls, relative_gain
 from models.lab.studies import ADDITIONS, MULTI_INTEREST, OTHERS, OURS
-from models.lab.tables import NONE, RANKED_BY, Table, change, mean, step_means
+from models.lab.tables import NONE, RANKED_BY, Table, mean, steps_add
 
 GROUP = "the best multi-interest baseline"
 ADDED = "the best baseline with one of our additions"
@@ -111,8 +111,8 @@ def _sentences(ours: str, found: list[Verdict], rows: pl.DataFrame) -> list[str]
     own = [verdict for verdict in found if verdict.ours == ours]
     goals = dict.fromkeys(verdict.rival.goal for verdict in own)
     sentences = [_sentence(ours, [verdict for verdict in own if verdict.rival.goal == goal]) for goal in goals]
-    curves = {runs["data"][0]: step_means(runs) for runs in rows.filter(model=ours).partition_by("data")}
-    changes = [f"{change(curve[-1], curve[0])} on {data}" for data, curve in sorted(curves.items()) if len(curve) > 1]
+    added = {runs["data"][0]: steps_add(runs) for runs in rows.filter(model=ours).partition_by("data")}
+    changes = [f"{text} on {data}" for data, text in sorted(added.items()) if text != NONE]
     if changes:
         sentences.append(f"Refinement changes the Recall@50 of `{ours}` by {', '.join(changes)}.")
     return sentences
