@@ -2,8 +2,8 @@
 
 The folder holds `items.npy` (int32 item rows of all users, each user's oldest first), `timestamps.npy` (float64
 seconds), `offsets.npy` (int64, U + 1), `user_ids.json`, `item_ids.json`, `items.parquet` (row, item, title, category,
-categories) and, written last, `dataset.json`. Users stand in the shuffled order of the split: the first 8/10 train,
-the next validate, the last test.
+categories), `noise.npy` (bool) where the log said which clicks are noise, and, written last, `dataset.json`. Users
+stand in the shuffled order of the split: the first 8/10 train, the next validate, the last test.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ FILES = (
     "user_ids.json",
     "item_ids.json",
     "items.parquet",
+    "noise.npy",
     "dataset.json",
 )
 
@@ -61,6 +62,7 @@ class Dataset:
     timestamps: NDArray[np.float64]  # (E,)
     user_ids: list[str]  # (U,)
     item_ids: list[str]  # (N,)  the id of row r is item_ids[r − 1]
+    noise: NDArray[np.bool_] | None = None  # (E,)  clicks outside of all that their user likes, where that is known
 
     @property
     def catalogue(self) -> str:
@@ -100,6 +102,8 @@ def save_dataset(dataset: Dataset, items_parquet: bytes) -> None:
         np.save(folder / "items.npy", dataset.sequences.items)
         np.save(folder / "offsets.npy", dataset.sequences.offsets)
         np.save(folder / "timestamps.npy", dataset.timestamps)
+        if dataset.noise is not None:
+            np.save(folder / "noise.npy", dataset.noise)
         (folder / "user_ids.json").write_bytes(orjson.dumps(dataset.user_ids))
         (folder / "item_ids.json").write_bytes(orjson.dumps(dataset.item_ids))
         (folder / "items.parquet").write_bytes(items_parquet)
@@ -123,12 +127,14 @@ def load_dataset(path: Path) -> Dataset:
             timestamps=np.load(path / "timestamps.npy", mmap_mode="r"),
             user_ids=orjson.loads((path / "user_ids.json").read_bytes()),
             item_ids=orjson.loads((path / "item_ids.json").read_bytes()),
+            noise=np.load(noise, mmap_mode="r") if (noise := path / "noise.npy").exists() else None,
         )
     except (FileNotFoundError, NotADirectoryError) as error:
         raise InputError(f"{path} is no data set ({error.filename} is missing); make one with: dmi prepare") from None
     except (ValueError, EOFError, ValidationError) as error:
         raise InputError(f"{path} is a damaged data set ({error}); prepare it again") from None
-    sizes = (len(dataset.sequences), len(dataset.item_ids), len(sequences.items), len(dataset.timestamps))
-    if info.format != FORMAT or sizes != (info.num_users, info.num_items, info.num_events, info.num_events):
+    events = {len(column) for column in (sequences.items, dataset.timestamps, dataset.noise) if column is not None}
+    sizes = (len(dataset.sequences), len(dataset.item_ids), events)
+    if info.format != FORMAT or sizes != (info.num_users, info.num_items, {info.num_events}):
         raise InputError(f"{path} does not hold what its dataset.json says; prepare it again")
     return dataset

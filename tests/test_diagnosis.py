@@ -17,7 +17,7 @@ def histories(*lengths: int) -> Sequences:
     return Sequences(np.arange(1, sum(lengths) + 1, dtype=np.int32), np.cumsum([0, *lengths]))
 
 
-def figures(by_step, weights, lengths=(4,), kept=None):
+def figures(by_step, weights, lengths=(4,), kept=None, noise=None):
     """Of users that all have these interests (S + 1, K, D), weights and kept items (K, L)."""
     weights = np.asarray(weights, np.float32)
     kept = weights > 0 if kept is None else np.asarray(kept)
@@ -26,7 +26,9 @@ def figures(by_step, weights, lengths=(4,), kept=None):
         parts = (np.asarray(by_step, np.float32), weights, kept)
         return Explained(*(np.tile(part, (len(rows),) + (1,) * part.ndim) for part in parts))
 
-    return diagnose(explain, histories(*lengths), weights.shape[1])
+    clicks = histories(*lengths)
+    known = None if noise is None else Sequences(np.asarray(noise, np.int32), clicks.offsets)
+    return diagnose(explain, clicks, weights.shape[1], known)
 
 
 def test_an_even_attention_has_entropy_1_and_a_collapsed_one_0():
@@ -68,6 +70,16 @@ def test_shift_and_kept_are_those_of_refinement():
     assert unrefined["kept"] is None
 
 
+def test_pruning_is_judged_by_the_noise_that_is_known():
+    steps, weights = [[X, Y], [X, Y]], [[0.25] * 4] * 2
+    kept = [[0, 1, 0, 1], [0, 0, 1, 1]]
+    found = figures(steps, weights, lengths=(4, 2), kept=kept, noise=[1, 1, 0, 0, 0, 1])
+    assert found["noise_pruned"] == pytest.approx((1 + 0.5 + 0) / 3)
+    assert figures(steps, weights, kept=kept, noise=[0, 0, 0, 0])["noise_pruned"] is None
+    assert figures(steps, weights, kept=kept)["noise_pruned"] is None
+    assert figures([[X, Y]], weights, noise=[1, 1, 1, 1])["noise_pruned"] is None
+
+
 def test_a_bundle_is_diagnosed_as_its_run(run, bundle, dataset):
     users, max_len = held_out(dataset, "test").histories, bundle.config.max_len
     assert len(users) > CHUNK
@@ -76,7 +88,8 @@ def test_a_bundle_is_diagnosed_as_its_run(run, bundle, dataset):
     first, rest = (
         diagnose(bundle.retriever.encoder.explain, users.slice(*part), max_len) for part in ((0, 100), (100, 400))
     )
-    whole = {name: (first[name] + 3 * rest[name]) / 4 for name in by_network}
+    whole = {name: (first[name] + 3 * rest[name]) / 4 for name in by_network.keys() - {"noise_pruned"}}
+    assert by_network.pop("noise_pruned") is None  # nobody said what is noise
     assert whole == pytest.approx(by_network, abs=1e-3)
     assert 0.1 < by_network["attention_entropy"] < 1
     assert by_network["interest_cosine"] < 0.9

@@ -291,7 +291,7 @@ def test_where_users_repeat_items_both_figures_are_measured(small, tmp_path):
     data = load_dataset(tmp_path / "data")
     row = measure(Popularity.count(data.split("train"), data.info.num_items), data)
 
-    histories, targets, _ = held_out(data, "test")
+    histories, targets, *_ = held_out(data, "test")
     popular = Popularity.count(data.split("train"), data.info.num_items).ranking["row"]
     for name, removed in (("recall@50", False), ("new_recall@50", True)):
         shares = []

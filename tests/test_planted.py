@@ -11,7 +11,7 @@ from models.encoder import Explained
 from models.index import ItemIndex
 from models.merge import merge
 from models.network import Network
-from models.pipeline.evaluate import held_out
+from models.pipeline.evaluate import evaluate, held_out
 from models.pipeline.network_encoder import NetworkEncoder
 from models.pipeline.planted import NOISE, TOPICS, Planted, plant
 from models.pipeline.run import load_best, load_run
@@ -119,6 +119,7 @@ def test_the_generator_keeps_its_promises(planted):
     assert all(2 <= len(topics) <= 4 for topics in likes.values())
     seen = planted.events.join(planted.items, on="item")
     noise = [category not in likes[user] for user, category in seen.select("user", "category").iter_rows()]
+    assert planted.events["is_noise"].to_list() == noise
     # A noise click hits one of the user's own topics by chance in about 1 of 8 cases.
     assert np.mean(noise) == pytest.approx(NOISE * 7 / 8, abs=0.03)
     assert not planted.events.select("user", "item").is_duplicated().any()
@@ -135,8 +136,10 @@ def test_the_served_interests_recover_the_planted_ones(truth):
     assert np.mean([np.mean(line) for line in covered]) > 0.8
 
 
-def test_noise_clicks_are_pruned_and_the_clicks_of_an_interest_are_kept(truth):
+def test_noise_clicks_are_pruned_and_the_clicks_of_an_interest_are_kept(truth, run, dataset):
     assert noise_pruned(truth) >= 0.8
+    metrics = evaluate(run, dataset, "test", exclude_seen=False).metrics["dmi-plus"]
+    assert metrics["noise_pruned"] == pytest.approx(noise_pruned(truth))
     assert own_kept(truth) > 0.85
     assert not truth.found.kept[np.broadcast_to(truth.clicked[:, None] < 0, truth.found.kept.shape)].any()  # padding
 

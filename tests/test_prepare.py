@@ -87,6 +87,15 @@ def test_an_item_twice_at_two_times_is_two_events(tmp_path):
     assert dataset.info.has_repeats
 
 
+def test_noise_that_the_log_knows_stays_beside_its_events(tmp_path):
+    known = log().with_columns(is_noise=pl.col("item") > 3)
+    dataset = prepared(tmp_path, known)
+    wanted = [int(dataset.item_ids[row - 1]) > 3 for row in dataset.sequences.items]
+    assert dataset.noise.tolist() == wanted
+    assert len(set(wanted)) == 2
+    assert prepared(tmp_path, log()).noise is None
+
+
 def test_users_are_split_8_1_1_and_nobody_is_in_two(tmp_path):
     dataset = prepared(tmp_path, log(200), min_count=2)
     bounds = [dataset.bounds(split) for split in ("train", "valid", "test")]
@@ -142,12 +151,13 @@ def test_a_folder_of_something_else_is_not_overwritten(tmp_path):
         ("dataset.json", None, r"is no data set \(.*dataset.json is missing\)"),
         ("items.npy", None, r"is no data set \(.*items.npy is missing\)"),
         ("items.npy", b"", "is a damaged data set"),
+        ("noise.npy", b"", "is a damaged data set"),
         ("item_ids.json", b'["1"]', "does not hold what its dataset.json says"),
         ("dataset.json", b"{}", "is a damaged data set"),
     ],
 )
 def test_a_damaged_data_set_is_refused(tmp_path, name, damage, message):
-    dataset = prepared(tmp_path, log())
+    dataset = prepared(tmp_path, log().with_columns(is_noise=False))
     path = dataset.path / name
     path.unlink()
     if damage is not None:

@@ -45,7 +45,7 @@ def measure(retriever: Retriever, dataset: Dataset) -> Row:
         unseen = recommend(retriever, users.histories, exclude_seen=True)
         row |= {NEW + metric: value for metric, value in ranking_metrics(unseen, users.targets).items()}
     if isinstance(retriever, MultiInterest):
-        row |= diagnose(retriever.encoder.explain, users.histories, retriever.max_len)
+        row |= diagnose(retriever.encoder.explain, users.histories, retriever.max_len, users.noise)
     return row
 
 

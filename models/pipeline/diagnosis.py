@@ -14,30 +14,33 @@ Explain = Callable[[Rows], Explained]
 Figures = dict[str, float | None]
 Floats = NDArray[np.float64]
 
-ENTROPY, COSINE, SHIFT, KEPT = "attention_entropy", "interest_cosine", "shift", "kept"
+ENTROPY, COSINE, SHIFT, KEPT, PRUNED = "attention_entropy", "interest_cosine", "shift", "kept", "noise_pruned"
 CHUNK = 256  # users encoded at once
 
 
 def summary(figures: Figures) -> str:
     """The figures over all interests in a few words."""
-    names = {ENTROPY: "entropy", COSINE: "cosine", SHIFT: "shift", KEPT: "kept"}
+    names = {ENTROPY: "entropy", COSINE: "cosine", SHIFT: "shift", KEPT: "kept", PRUNED: "noise pruned"}
     return "  ".join(f"{short} {value:.3f}" for name, short in names.items() if (value := figures[name]) is not None)
 
 
-def diagnose(explain: Explain, histories: Sequences, max_len: int) -> Figures:
-    """Means over users and interests, each None where it has no meaning.
+def diagnose(explain: Explain, histories: Sequences, max_len: int, noise: Sequences | None = None) -> Figures:
+    """Means over users and interests, each None where it has no meaning. `noise` is that of `HeldOut`.
 
     attention_entropy: entropy of an interest's weights over the history / log(items read), of users with 2 items or
     more; 1 is an average of all items, 0 is routing collapse (an interest is one item; so it is of the newest-state
     extractor by construction). Also of each interest k, as attention_entropy[k].
     interest_cosine: mean cosine of the pairs of a user's final interests; 1 is interest collapse (all are one).
     shift: 1 − cos(coarse, final); 0 is a refinement that does nothing. None without refinement, as is
-    kept: share of the items read that pruning leaves to an interest.
+    kept: share of the items read that pruning leaves to an interest, and
+    noise_pruned: how often it drops a click of `noise`.
     """
     measured = []
     refined = True
     for start in range(0, len(histories), CHUNK):
-        rows = histories.slice(start, min(start + CHUNK, len(histories))).recent(max_len)
+        users = (start, min(start + CHUNK, len(histories)))
+        rows = histories.slice(*users).recent(max_len)
+        is_noise = np.zeros_like(rows) if noise is None else noise.slice(*users).recent(max_len)
         explained, valid = explain(rows), rows != PADDING
         coarse, final = explained.interests[:, 0], explained.interests[:, -1]
         refined = explained.interests.shape[1] > 1
@@ -48,14 +51,16 @@ def diagnose(explain: Explain, histories: Sequences, max_len: int) -> Figures:
                 _pairwise_cosine(final),
                 1 - (_unit(coarse) * _unit(final)).sum(axis=-1),
                 explained.kept.sum(axis=-1) / length[:, None],
+                1 - explained.kept.mean(axis=1)[is_noise == 1],
             )
         )
-    entropy, cosine, shift, kept = (np.concatenate(column) for column in zip(*measured, strict=True))
+    entropy, cosine, shift, kept, pruned = (np.concatenate(column) for column in zip(*measured, strict=True))
     return {
         ENTROPY: _mean(entropy),
         COSINE: _mean(cosine),
         SHIFT: _mean(shift) if refined else None,
         KEPT: _mean(kept) if refined else None,
+        PRUNED: _mean(pruned) if refined else None,
         **{f"{ENTROPY}[{k}]": _mean(entropy[:, k]) for k in range(entropy.shape[1])},
     }
 

@@ -33,6 +33,7 @@ class HeldOut(NamedTuple):
     histories: Sequences
     targets: Sequences
     user_ids: list[str]
+    noise: Sequences | None  # beside the histories, 1 for a click that is none of the user's interests; None if unknown
 
 
 class Report(NamedTuple):
@@ -48,13 +49,17 @@ def held_out(dataset: Dataset, split: SplitName) -> HeldOut:
     """Divide a split's users into histories and targets."""
     start, stop = dataset.bounds(split)  # every user has at least 2 events: prepare sees to it
     users = dataset.sequences.slice(start, stop)
+    first, last = dataset.sequences.offsets[[start, stop]]
     lengths = history_length(users.lengths)
     positions = np.arange(len(users.items)) - np.repeat(users.offsets[:-1], users.lengths)
     is_history = positions < np.repeat(lengths, users.lengths)
+    histories = Sequences(users.items[is_history], np.concatenate([[0], lengths.cumsum()]))
+    noise = None if dataset.noise is None else dataset.noise[first:last][is_history].astype(np.int32)
     return HeldOut(
-        Sequences(users.items[is_history], np.concatenate([[0], lengths.cumsum()])),
+        histories,
         Sequences(users.items[~is_history], np.concatenate([[0], (users.lengths - lengths).cumsum()])),
         dataset.user_ids[start:stop],
+        None if noise is None else Sequences(noise, histories.offsets),
     )
 
 
@@ -99,7 +104,8 @@ def require_catalogue(dataset: Dataset, catalogue: str) -> None:
 
 def evaluate_model(model: str, retriever: Retriever, dataset: Dataset, split: SplitName, exclude_seen: bool) -> Report:
     """Popularity, the model without refinement, and the model with all its steps and what ails it."""
-    histories = held_out(dataset, split).histories
+    users = held_out(dataset, split)
+    histories = users.histories
     popular = Popularity.count(dataset.split("train"), dataset.info.num_items)
     answers = {"popular": recommend(popular, histories, exclude_seen)}
     if retriever.steps:
@@ -107,7 +113,7 @@ def evaluate_model(model: str, retriever: Retriever, dataset: Dataset, split: Sp
     answers[model] = recommend(retriever, histories, exclude_seen)
     report = report_answers(answers, dataset, split, exclude_seen)
     if isinstance(retriever, MultiInterest):
-        report.metrics[model] |= diagnose(retriever.encoder.explain, histories, retriever.max_len)
+        report.metrics[model] |= diagnose(retriever.encoder.explain, histories, retriever.max_len, users.noise)
     return report
 
 

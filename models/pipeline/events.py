@@ -10,6 +10,7 @@ from models.errors import InputError
 
 COLUMNS = ("user", "item", "timestamp")
 ID_COLUMNS = ("user", "item")
+NOISE_COLUMN = "is_noise"  # optional: clicks known to be none of the user's interests, on which pruning is measured
 MAX_ID_CHARS = 256  # as the service has it
 DATE_FORMS = (
     "%Y-%m-%dT%H:%M:%S%.f%#z",
@@ -24,17 +25,18 @@ TIME_UNITS = ((1e17, 1e9), (1e14, 1e6), (1e11, 1e3))
 
 
 def read_events(path: Path) -> pl.DataFrame:
-    """Columns user, item (strings) and timestamp (float64 seconds), in the file's order.
+    """Columns user, item (strings), timestamp (float64 seconds) and, where the log has it, is_noise (bool); file order.
 
     Raises InputError for a missing, truncated or empty file, missing columns, null, NaN or negative ids, ids of more
-    than 256 characters or with control characters, and unreadable timestamps.
+    than 256 characters or with control characters, unreadable timestamps, and an is_noise other than true or false.
     """
-    frame = read_table(path, COLUMNS).select(COLUMNS)
+    frame = read_table(path, COLUMNS)
+    frame = frame.select(*COLUMNS, *(name for name in frame.columns if name == NOISE_COLUMN))
     if frame.is_empty():
         raise InputError(f"{path} holds no events")
-    return frame.select(
-        clean_ids(frame["user"], path), clean_ids(frame["item"], path), _seconds(frame["timestamp"], path)
-    )
+    known = [_flags(frame[NOISE_COLUMN], path)] if NOISE_COLUMN in frame.columns else []
+    ids = [clean_ids(frame[name], path) for name in ID_COLUMNS]
+    return frame.select(*ids, _seconds(frame["timestamp"], path), *known)
 
 
 def read_table(path: Path, required: tuple[str, ...]) -> pl.DataFrame:
@@ -107,6 +109,15 @@ def _seconds(column: pl.Series, path: Path) -> pl.Series:
     largest = float(seconds.abs().max() or 0)  # type: ignore[arg-type]
     scale = next((scale for bound, scale in TIME_UNITS if largest >= bound), 1.0)
     return seconds / scale
+
+
+def _flags(column: pl.Series, path: Path) -> pl.Series:
+    if column.dtype != pl.Boolean:
+        raise InputError(
+            f"{path}: column {column.name!r} of type {column.dtype} must be true or false; or leave it out"
+        )
+    _refuse(column.is_null(), column, path, "is empty")
+    return column
 
 
 def _datetimes(column: pl.Series, form: str) -> pl.Series:

@@ -53,7 +53,7 @@ FIRST_EVENT = 1_767_225_600  # 2026-01-01T00:00:00Z
 class Planted(NamedTuple):
     """Event log, catalogue and the truth behind them."""
 
-    events: pl.DataFrame  # user, item, timestamp (seconds)
+    events: pl.DataFrame  # user, item, timestamp (seconds), is_noise
     items: pl.DataFrame  # item, title, category (the topic)
     interests: pl.DataFrame  # user, topics (list of categories)
 
@@ -71,6 +71,7 @@ def plant(num_users: int = 4000, seed: int = 0) -> Planted:
     slot = (rng.random(len(user)) * num_topics[user]).astype(int)
     is_noise = rng.random(len(user)) < NOISE
     topic = np.where(is_noise, rng.integers(len(topics), size=len(user)), liked[user, slot])
+    own = np.where(np.arange(4) < num_topics[:, None], liked, -1)  # (U, 4)
     popularity = 1 / np.arange(1, per_topic + 1) ** 0.7
     rank = np.searchsorted((popularity / popularity.sum()).cumsum(), rng.random(len(user)))
     item = topic * per_topic + np.minimum(rank, per_topic - 1)
@@ -80,6 +81,8 @@ def plant(num_users: int = 4000, seed: int = 0) -> Planted:
             "user": names[user],
             "item": items["item"].gather(item),
             "timestamp": FIRST_EVENT + rng.integers(0, 90 * 86_400, size=len(user)),
+            # A click at random is on a topic of the user's own now and then.
+            "is_noise": (topic[:, None] != own[user]).all(axis=1),
         }
     ).unique(["user", "item"], keep="first", maintain_order=True)
     interests = pl.DataFrame(
@@ -92,7 +95,7 @@ def plant(num_users: int = 4000, seed: int = 0) -> Planted:
 
 
 def write_planted(planted: Planted, folder: Path) -> tuple[Path, Path]:
-    """Write events.csv and items.csv, as a user's own log would come; their paths."""
+    """Write events.csv and items.csv, as a user's own log would come but for `is_noise`; their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     events, items = folder / "events.csv", folder / "items.csv"
     planted.events.write_csv(events)

@@ -11,7 +11,7 @@ from rich.progress import Progress
 
 from models.dataset import FORMAT, Dataset, DatasetInfo, save_dataset
 from models.errors import InputError
-from models.pipeline.events import clean_ids, read_events, read_table
+from models.pipeline.events import COLUMNS, NOISE_COLUMN, clean_ids, read_events, read_table
 from models.sequences import Sequences
 
 SPLIT_SEED = 1230  # ComiRec's and REMI's; the split is another, as it is drawn by NumPy
@@ -28,7 +28,7 @@ def prepare(events_path: Path, out: Path, items_path: Path | None, min_count: in
     events = read_events(events_path)
     total = len(events)
     progress.update(task, advance=1, description=f"read {total:,} events")
-    events = events.unique(maintain_order=True)
+    events = events.unique(COLUMNS, keep="first", maintain_order=True)
     duplicates = total - len(events)
     events = events.filter(pl.len().over("item") >= min_count).filter(pl.len().over("user") >= min_count)
     num_users = events["user"].n_unique()
@@ -68,6 +68,7 @@ def prepare(events_path: Path, out: Path, items_path: Path | None, min_count: in
         timestamps=numbered["timestamp"].to_numpy(),
         user_ids=users.to_list(),
         item_ids=catalogue["item"].to_list(),
+        noise=numbered[NOISE_COLUMN].to_numpy() if NOISE_COLUMN in numbered.columns else None,
     )
     save_dataset(dataset, titles.getvalue())
     progress.update(task, advance=1, description=f"wrote {out}")

@@ -213,8 +213,9 @@ def _validate(model: Network, dataset: Dataset) -> tuple[float, str]:
     model.eval()
     retriever = network_retriever(model)
     candidates = recommend(retriever, users.histories, exclude_seen=False)
-    some = users.histories.slice(0, min(DIAGNOSED, len(users.histories)))
-    ailments = summary(diagnose(retriever.encoder.explain, some, retriever.max_len))
+    some = (0, min(DIAGNOSED, len(users.histories)))
+    noise = users.noise.slice(*some) if users.noise else None
+    ailments = summary(diagnose(retriever.encoder.explain, users.histories.slice(*some), retriever.max_len, noise))
     model.train()
     return ranking_metrics(candidates, users.targets)["recall@50"], ailments
 
