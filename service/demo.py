@@ -31,7 +31,10 @@ DEMO_MODEL = "dmi-plus"
 # Under a minute on two cores; a low rate, for there is little to learn: two passes over 3,200 users.
 DEMO_SETTINGS = (
     "max_len=30",
+    "num_interests=4",
     "steps=4",
+    "keep_fraction=0.5",
+    "popularity=0",
     "dropout=0.3",
     "batch_size=32",
     "num_negatives=300",

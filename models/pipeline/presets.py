@@ -37,11 +37,8 @@ MODELS: dict[str, Settings] = {
     "gru4rec": {"steps": 0, "encoder": "gru", "extractor": "newest", "num_interests": 1, **_CAUSAL},
     "sasrec": {"steps": 0, "encoder": "transformer", "extractor": "newest", "num_interests": 1, **_CAUSAL},
 }
-# Of a kind of data, before any tuning: little data over-fits, and a long history has many more targets to come.
-BY_KIND: dict[Kind, dict[str, Settings]] = {
-    "short": {"dmi-plus": {"dropout": 0.5}},
-    "long": {"dmi-plus": {"horizon": 10}},
-}
+# What stands by hand where tuning found nothing better: little data over-fits.
+BY_HAND: dict[Kind, dict[str, Settings]] = {"short": {"dmi-plus": {"dropout": 0.5}}, "long": {}}
 # Counted, not trained: no network.
 COUNTED: dict[str, type[PopularConfig] | type[NeighboursConfig]] = {
     "popular": PopularConfig,
@@ -62,7 +59,7 @@ def preset(model: str, kind: Kind) -> Settings:
     if model in COUNTED:
         settings: Settings = {}
     else:
-        settings = {"max_len": 50 if kind == "long" else 20} | MODELS[model] | BY_KIND[kind].get(model, {})
+        settings = {"max_len": 50 if kind == "long" else 20} | MODELS[model] | BY_HAND[kind].get(model, {})
         if kind == "long" and "batch_size" in settings:
             settings["batch_size"] //= 4  # a long history has as many more positions to train
     tuned = resources.files("models") / "presets" / kind / f"{model}.json"
