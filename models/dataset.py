@@ -71,7 +71,10 @@ class Dataset:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of the catalogue, the users and their histories: figures are of these data and of no others."""
+        """SHA-256 of the catalogue, the users and their histories: figures are of these data and of no others.
+
+        What says which clicks are noise is left out: no accuracy depends on it.
+        """
         digest = hashlib.sha256(orjson.dumps([self.item_ids, self.user_ids]))
         digest.update(np.ascontiguousarray(self.sequences.offsets).data)
         digest.update(np.ascontiguousarray(self.sequences.items).data)
@@ -133,8 +136,8 @@ def load_dataset(path: Path) -> Dataset:
         raise InputError(f"{path} is no data set ({error.filename} is missing); make one with: dmi prepare") from None
     except (ValueError, EOFError, ValidationError) as error:
         raise InputError(f"{path} is a damaged data set ({error}); prepare it again") from None
-    events = {len(column) for column in (sequences.items, dataset.timestamps, dataset.noise) if column is not None}
+    events = {column.shape for column in (sequences.items, dataset.timestamps, dataset.noise) if column is not None}
     sizes = (len(dataset.sequences), len(dataset.item_ids), events)
-    if info.format != FORMAT or sizes != (info.num_users, info.num_items, {info.num_events}):
+    if info.format != FORMAT or sizes != (info.num_users, info.num_items, {(info.num_events,)}):
         raise InputError(f"{path} does not hold what its dataset.json says; prepare it again")
     return dataset

@@ -66,12 +66,14 @@ def _by_steps(rows: pl.DataFrame) -> Curves:
 
 
 def _by_interests(rows: pl.DataFrame) -> Curves:
-    """Of each model run with several K: the default and the variants that change nothing else."""
+    """Of each model run with several K, over the seeds that all of these have."""
     varied = rows.filter((pl.col("variant") == DEFAULT) | pl.col("variant").str.starts_with("num_interests="))
     curves: Curves = {}
     for runs in by_model(varied.filter(pl.col("variant").n_unique().over("model") > 1)):
-        recall = {_num_interests(part): 100 * mean(part[RANKED_BY]) for part in runs.partition_by("variant")}
-        curves[runs["model"][0]] = (sorted(recall), [recall[k] for k in sorted(recall)])
+        shared = runs.filter(pl.col("variant").n_unique().over("seed") == runs["variant"].n_unique())
+        recall = {_num_interests(part): 100 * mean(part[RANKED_BY]) for part in shared.partition_by("variant")}
+        if recall:
+            curves[runs["model"][0]] = (sorted(recall), [recall[k] for k in sorted(recall)])
     return curves
 
 

@@ -33,7 +33,7 @@ def diagnose(explain: Explain, histories: Sequences, max_len: int, noise: Sequen
     interest_cosine: mean cosine of the pairs of a user's final interests; 1 is interest collapse (all are one).
     shift: 1 − cos(coarse, final); 0 is a refinement that does nothing. None without refinement, as is
     kept: share of the items read that pruning leaves to an interest, and
-    noise_pruned: how often it drops a click of `noise`.
+    noise_pruned: how often it drops a click of `noise`, a mean over those read; by chance it is 1 − kept.
     """
     measured = []
     refined = True

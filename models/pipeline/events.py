@@ -112,6 +112,9 @@ def _seconds(column: pl.Series, path: Path) -> pl.Series:
 
 
 def _flags(column: pl.Series, path: Path) -> pl.Series:
+    """Truth values, also as 1 and 0."""
+    if column.dtype.is_integer() and column.drop_nulls().is_in([0, 1]).all():
+        column = column.cast(pl.Boolean)
     if column.dtype != pl.Boolean:
         raise InputError(
             f"{path}: column {column.name!r} of type {column.dtype} must be true or false; or leave it out"

@@ -1,7 +1,7 @@
 """The models by name, and the settings found for each on data of a kind.
 
-`models/presets/KIND/MODEL.json` are what `dmi tune` found: the same number of trials for each model, on validation
-users. They are the defaults for all data of that kind.
+`models/presets/KIND/MODEL.json` are what `dmi tune` found on validation users, and the defaults for all data of that
+kind. results/notes.md has the budgets, and what was set by hand.
 """
 
 from __future__ import annotations
