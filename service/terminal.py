@@ -41,6 +41,7 @@ DIAGNOSIS = {
     "interest_cosine": "interest cosine",
     "shift": "shift",
     "kept": "kept",
+    "noise_pruned": "noise pruned",
 }
 
 
