@@ -31,7 +31,6 @@ def read_events(path: Path) -> pl.DataFrame:
     than 256 characters or with control characters, unreadable timestamps, and an is_noise other than true or false.
     """
     frame = read_table(path, COLUMNS)
-    frame = frame.select(*COLUMNS, *(name for name in frame.columns if name == NOISE_COLUMN))
     if frame.is_empty():
         raise InputError(f"{path} holds no events")
     known = [_flags(frame[NOISE_COLUMN], path)] if NOISE_COLUMN in frame.columns else []

@@ -1,7 +1,7 @@
 """The models by name, and the settings found for each on data of a kind.
 
-`models/presets/KIND/MODEL.json` are what `dmi tune` found on validation users, and the defaults for all data of that
-kind. results/notes.md has the budgets, and what was set by hand.
+`models/presets/KIND/MODEL.json` are what was best for `dmi tune` on validation users, and the defaults for all data of
+that kind. results/notes.md has the budgets, and what stood there by hand.
 """
 
 from __future__ import annotations
@@ -37,8 +37,6 @@ MODELS: dict[str, Settings] = {
     "gru4rec": {"steps": 0, "encoder": "gru", "extractor": "newest", "num_interests": 1, **_CAUSAL},
     "sasrec": {"steps": 0, "encoder": "transformer", "extractor": "newest", "num_interests": 1, **_CAUSAL},
 }
-# What stands by hand where tuning found nothing better: little data over-fits.
-BY_HAND: dict[Kind, dict[str, Settings]] = {"short": {"dmi-plus": {"dropout": 0.5}}, "long": {}}
 # Counted, not trained: no network.
 COUNTED: dict[str, type[PopularConfig] | type[NeighboursConfig]] = {
     "popular": PopularConfig,
@@ -59,7 +57,7 @@ def preset(model: str, kind: Kind) -> Settings:
     if model in COUNTED:
         settings: Settings = {}
     else:
-        settings = {"max_len": 50 if kind == "long" else 20} | MODELS[model] | BY_HAND[kind].get(model, {})
+        settings = {"max_len": 50 if kind == "long" else 20} | MODELS[model]
         if kind == "long" and "batch_size" in settings:
             settings["batch_size"] //= 4  # a long history has as many more positions to train
     tuned = resources.files("models") / "presets" / kind / f"{model}.json"
