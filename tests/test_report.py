@@ -73,7 +73,7 @@ def test_refinement_ablations_and_interests_are_shown_where_there_are_any(tmp_pa
     text = report(tmp_path, row("dmi", variant="num_interests=8", recall=0.22, settings=k8))
     assert "| `dmi` | 10.00 | 20.00 | +100.0 % |" in text
     assert "Refinement changes the Recall@50 of `dmi` by +100.0 % on films." in text
-    assert "| `num_interests=8` | 22.00 | +2.00 | +10.0 % | 1 |" in text
+    assert "| `num_interests=8` | 22.00 | +2.00 | 22.00 | +2.00 | 1 |" in text
     assert "| Model | Shift |" in text
     assert "](results/steps.svg)" in text
     assert "](results/interests.svg)" in text
@@ -96,12 +96,12 @@ def test_an_ablation_is_compared_over_the_seeds_that_both_have(tmp_path):
         tmp_path,
         row("dmi", recall=0.2),
         row("dmi", seed=1, recall=0.4),
-        row("dmi", seed=1, recall=0.42, **k8),
+        row("dmi", seed=1, recall=0.42, **k8, **{"valid_recall@50": 0.1}),
         row("dmi", seed=2, recall=0.9, variant="eta=1", settings='{"num_interests":4,"eta":1}'),
     )
-    assert "| default | 30.00 ± 14.14 | – | – | 2 |" in text
-    assert "| `num_interests=8` | 42.00 | +2.00 | +5.0 % | 1 |" in text
-    assert "| `eta=1` | 90.00 | – | – | 1 |" in text
+    assert "| default | 30.00 ± 14.14 | – | 30.00 ± 14.14 | – | 2 |" in text
+    assert "| `num_interests=8` | 10.00 | -30.00 | 42.00 | +2.00 | 1 |" in text
+    assert "| `eta=1` | 90.00 | – | 90.00 | – | 1 |" in text
 
 
 def diversified(strengths, recall, diversity):

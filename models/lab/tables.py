@@ -13,6 +13,7 @@ from models.lab.rows import ACCURACY, METRICS, NEW, SCHEMA
 from models.pipeline.presets import Settings
 
 RANKED_BY = "recall@50"
+JUDGED = ("valid_recall@50", RANKED_BY)
 SHORT = {
     "recall": "Recall",
     "hitrate": "HitRate",
@@ -117,18 +118,22 @@ def refinement(rows: pl.DataFrame) -> Table | None:
 
 
 def ablation(rows: pl.DataFrame) -> Table:
-    """The variants of one model on one data set against its default, in percentage points of Recall@50.
+    """The variants of one model on one data set: Recall@50 in percent, differences to its default in points.
 
     Differences are over the seeds that the default has, too: it has more than most variants.
     """
     default = rows.filter(variant=DEFAULT)
-    lines = [[DEFAULT, percent(default[RANKED_BY]), NONE, NONE, str(len(default))]]
-    for runs in rows.filter(pl.col("variant") != DEFAULT).sort("variant").partition_by("variant", maintain_order=True):
+    variants = rows.filter(pl.col("variant") != DEFAULT).sort("variant")
+    lines = [[DEFAULT, *(cell for metric in JUDGED for cell in (percent(default[metric]), NONE)), str(len(default))]]
+    for runs in variants.partition_by("variant", maintain_order=True):
         both = runs.join(default, on="seed", suffix=" of default")
-        value, base = mean(both[RANKED_BY]), mean(both[f"{RANKED_BY} of default"])
-        difference, relative = (f"{100 * (value - base):+.2f}", change(value, base)) if len(both) else (NONE, NONE)
-        lines.append([f"`{runs['variant'][0]}`", percent(runs[RANKED_BY]), difference, relative, str(len(runs))])
-    return Table(["Variant", heading(RANKED_BY), "Difference", "Relative", "Seeds"], lines)
+        cells = [
+            cell
+            for metric in JUDGED
+            for cell in (percent(runs[metric]), points(both[metric], both[f"{metric} of default"]))
+        ]
+        lines.append([f"`{runs['variant'][0]}`", *cells, str(len(runs))])
+    return Table(["Variant", "Validation", "Difference", "Test", "Difference", "Seeds"], lines)
 
 
 def diagnosis(rows: pl.DataFrame) -> Table | None:
@@ -205,6 +210,6 @@ def spread(values: pl.Series, form: str, unit: str = "") -> str:
     return f"{text} ± {deviation}{unit}" if deviation else text + unit
 
 
-def change(value: float, base: float) -> str:
-    """By how many percent of `base` the value differs from it."""
-    return f"{100 * (value / base - 1):+.1f} %" if base else NONE
+def points(values: pl.Series, bases: pl.Series) -> str:
+    """By how many percentage points the mean share differs from that of `bases`; NONE without any."""
+    return f"{100 * (mean(values) - mean(bases)):+.2f}" if len(values.drop_nulls()) else NONE
