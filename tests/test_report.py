@@ -80,6 +80,14 @@ def test_refinement_ablations_and_interests_are_shown_where_there_are_any(tmp_pa
     assert "diversity.svg" not in text
 
 
+def test_a_model_is_told_from_itself_without_refinement(tmp_path):
+    coarse = {"user_coarse_recall@50": 0.16 * USERS}
+    text = report(tmp_path, row("dmi", **coarse), row("dmi-plus", **coarse), row("dmi-plus", seed=1))
+    assert "`dmi` is better than itself without refinement on 1 of 1 data sets (films +25.0 %)." in text
+    assert "| films | `dmi` | `dmi`, steps=0 | +25.0 % |" in text
+    assert "`dmi-plus`, steps=0" not in text  # a seed of it was not measured so
+
+
 def test_what_steps_add_has_a_spread_over_seeds(tmp_path):
     text = report(
         tmp_path,

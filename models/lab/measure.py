@@ -31,12 +31,13 @@ def measure(retriever: Retriever, dataset: Dataset) -> Row:
     """
     users, name = held_out(dataset, "test"), "model"
     by_step = [candidates(retriever, users.histories, steps) for steps in range(retriever.steps + 1)]
-    final = by_step[-1]
+    coarse, final = by_step[0], by_step[-1]
     report = report_answers({name: final.rows[:, :DEPTH]}, dataset, "test", exclude_seen=False)
     row = {
         **report.metrics[name],
         "num_test_users": len(users.targets),
-        "user_recall@50": user_metrics(final.rows[:, :DEPTH], users.targets)["recall@50"],
+        "user_recall@50": user_recall(final, users.targets),
+        "user_coarse_recall@50": user_recall(coarse, users.targets) if retriever.steps else None,
         "step_recall@50": [recall(found.rows, users.targets) for found in by_step],
         **by_lambda(final, item_categories(dataset), users.targets),
         **times(retriever, users.histories),
@@ -56,6 +57,11 @@ def candidates(retriever: Retriever, histories: Sequences, steps: int) -> Candid
         lines = histories.slice(start, min(start + CHUNK, len(histories))).recent(retriever.max_len)
         found.append(retriever.retrieve(lines, POOL, _nothing(len(lines)), steps).candidates)
     return Candidates(*(np.concatenate(column) for column in zip(*found, strict=True)))
+
+
+def user_recall(found: Candidates, targets: Sequences) -> NDArray[np.float64]:
+    """Recall@50 of each user. (U,)"""
+    return user_metrics(found.rows[:, :DEPTH], targets)["recall@50"]
 
 
 def recall(answers: Rows, targets: Sequences) -> float:

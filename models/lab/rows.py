@@ -42,6 +42,7 @@ SCHEMA = pl.Schema(
         "answer_ms": pl.Float64(),  # one user's history → 50 candidates
         "valid_recall@50": pl.Float64(),
         "user_recall@50": pl.List(pl.Float32()),  # of each test user
+        "user_coarse_recall@50": pl.List(pl.Float32()),  # the same with the interests as extracted; null without steps
         "step_recall@50": pl.List(pl.Float64()),  # after 0 … S refinement steps
         "lambda": pl.List(pl.Float64()),  # strengths of diversification, and what 50 candidates are worth at each
         "lambda_recall": pl.List(pl.Float64()),

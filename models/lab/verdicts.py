@@ -14,6 +14,8 @@ from models.lab.tables import NONE, RANKED_BY, Table, mean, steps_add
 
 GROUP = "the best multi-interest baseline"
 ADDED = "the best baseline with one of our additions"
+ITSELF = "itself without refinement"
+COARSE = "user_coarse_recall@50"
 OUTCOMES = {
     "better": "better than",
     "worse": "worse than",
@@ -27,7 +29,7 @@ class Rival(NamedTuple):
 
     goal: str  # in words, the same for all data sets
     name: str  # as shown
-    runs: pl.DataFrame  # one row for each seed
+    recalls: Recalls  # (U,) of each test user, mean over seeds
     among: int | None  # of how many that ran it is the best; None where the goal names one
 
 
@@ -48,14 +50,14 @@ class Verdict(NamedTuple):
 
 
 def verdicts(rows: pl.DataFrame) -> list[Verdict]:
-    """Every comparison that `rows` allow: our default variants against each rival."""
+    """Every comparison that `rows` allow: our default variants against each rival, and against themselves unrefined."""
     found = []
     for runs in rows.sort("data").partition_by("data", maintain_order=True):
         rivals = _rivals(runs)
         for ours in OURS:
             own = runs.filter(model=ours, variant=DEFAULT)
-            for rival in rivals if len(own) else []:
-                gain = relative_gain(user_recalls(own), user_recalls(rival.runs))
+            for rival in [*rivals, *_itself(own)] if len(own) else []:
+                gain = relative_gain(user_recalls(own), rival.recalls)
                 found.append(Verdict(runs["data"][0], ours, rival, gain))
     return found
 
@@ -77,13 +79,21 @@ def _rivals(runs: pl.DataFrame) -> list[Rival]:
     for goal, group in groups.items():
         if group:
             best = max(group, key=lambda name: mean(group[name][RANKED_BY]))
-            rivals.append(Rival(goal, best, group[best], len(group) if goal in (GROUP, ADDED) else None))
+            among = len(group) if goal in (GROUP, ADDED) else None
+            rivals.append(Rival(goal, best, user_recalls(group[best]), among))
     return rivals
 
 
-def user_recalls(runs: pl.DataFrame) -> Recalls:
+def _itself(runs: pl.DataFrame) -> list[Rival]:
+    """The same weights without refinement, where every seed's row has it."""
+    if runs[COARSE].has_nulls():
+        return []
+    return [Rival(ITSELF, f"`{runs['model'][0]}`, steps=0", user_recalls(runs, COARSE), None)]
+
+
+def user_recalls(runs: pl.DataFrame, column: str = "user_recall@50") -> Recalls:
     """Recall@50 of each test user, mean over seeds (U,)."""
-    return np.mean(runs["user_recall@50"].to_list(), axis=0, dtype=np.float64)
+    return np.mean(runs[column].to_list(), axis=0, dtype=np.float64)
 
 
 def verdict_table(found: list[Verdict]) -> Table:
