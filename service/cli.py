@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 from contextlib import nullcontext
@@ -121,7 +122,7 @@ def evaluate(
     ] = False,
     url: Annotated[
         str | None,
-        typer.Option(envvar="DMI_URL", help="Ask this running service instead of computing the answers."),
+        typer.Option(envvar="DMI_URL", help="Ask this running service instead; its key, if any, in DMI_API_KEY."),
     ] = None,
     data: Data = None,
     json: Annotated[Path | None, typer.Option(envvar="DMI_JSON", help="Write the figures here too.")] = None,
@@ -143,7 +144,8 @@ def evaluate(
         else:
             users = held_out(dataset, split)
             with progress_bar() as bar:
-                answers = {"as served": asyncio.run(ask_all(url, dataset, users, excluding, bar))}
+                asked = ask_all(url, os.environ.get("DMI_API_KEY"), dataset, users, excluding, bar)
+                answers = {"as served": asyncio.run(asked)}
             reports.append(report_answers(answers, dataset, split, excluding))
     for report in reports:
         print_report(report)
@@ -225,7 +227,7 @@ def serve(
 
 
 def main() -> None:
-    """Run the command line: 0 done, 1 failed, 2 bad input or usage; errors are one line on stderr."""
+    """Run the command line: 0 done, 1 failed, 2 bad input or usage, 130 interrupted; errors are one line on stderr."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # unwind: stop what we started
     sys.exit(_run())
 
@@ -240,6 +242,10 @@ def _run() -> int:
         return _fail(2, f"DMI_{str(problem['loc'][0]).upper()}: {problem['msg'].removeprefix('Value error, ')}")
     except TyperException as error:
         return _fail(2, error.format_message() or "say what to do; see dmi --help")
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] in ("models", "service"):
+            raise
+        return _fail(1, f"{error.name} is not installed; run: pip install -c constraints.txt -e '.[lab,bench]'")
     except (OSError, RuntimeError, RedisError) as error:
         return _fail(1, str(error))
     return _fail(130, "interrupted") if code == 130 else 0  # Typer turns Ctrl-C into this answer

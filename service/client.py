@@ -1,4 +1,4 @@
-"""A typed client of the HTTP interface, over httpx (`pip install 'dmi-match[client]'`).
+"""A typed client of the HTTP interface, over httpx (the extra `client`).
 
 It sends and returns the bodies of `service/schemas`; whatever is refused raises Refused.
 """

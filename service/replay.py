@@ -17,8 +17,10 @@ CONCURRENCY = 16
 TIMEOUT_SECONDS = 30.0
 
 
-async def ask_all(url: str, dataset: Dataset, users: HeldOut, exclude_seen: bool, progress: Progress) -> Rows:
-    """GET /match?n=50 for each user whose history `dmi load --split history` stored. (U, 50)
+async def ask_all(
+    url: str, key: str | None, dataset: Dataset, users: HeldOut, exclude_seen: bool, progress: Progress
+) -> Rows:
+    """GET /match?n=50, bearing `key`, for each user whose history `dmi load --split history` stored. (U, 50)
 
     Raises InputError where the service cannot be reached, refuses, or knows none of these users.
     """
@@ -27,7 +29,8 @@ async def ask_all(url: str, dataset: Dataset, users: HeldOut, exclude_seen: bool
     task = progress.add_task(f"ask {url}", total=len(users.user_ids))
     gate = asyncio.Semaphore(CONCURRENCY)
     strangers = 0
-    async with httpx.AsyncClient(base_url=url, timeout=TIMEOUT_SECONDS) as client:
+    headers = [(b"Authorization", f"Bearer {key}".encode())] if key else []
+    async with httpx.AsyncClient(base_url=url, headers=headers, timeout=TIMEOUT_SECONDS) as client:
 
         async def ask(user: int) -> None:
             nonlocal strangers

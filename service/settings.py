@@ -32,7 +32,7 @@ def _lower(value: object) -> object:
 
 def _installed(wanted: bool) -> bool:
     if wanted and not (find_spec("opentelemetry.sdk") and find_spec("opentelemetry.exporter")):
-        raise ValueError("traces need more packages: pip install 'dmi-match[otel]'")
+        raise ValueError("traces need more packages: pip install -c constraints.txt -e '.[otel]'")
     return wanted
 
 

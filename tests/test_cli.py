@@ -80,6 +80,13 @@ def test_bad_usage_ends_with_2(arguments, message, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_package_that_is_missing_is_named(tmp_path):
+    without_optuna = "import sys; sys.modules['optuna'] = None; from service.cli import main; main()"
+    command = [sys.executable, "-c", without_optuna, "tune", "data", "--out", "found"]
+    finished = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert "optuna is not installed; run: pip install -c constraints.txt -e '.[lab,bench]'" in refused(finished, 1)
+
+
 def test_serving_nothing_or_something_damaged_ends_with_2(artifacts, redis_url, tmp_path):
     nothing = dmi("serve", "--artifacts", tmp_path / "empty", "--redis", redis_url)
     assert "serves nothing yet" in refused(nothing, 2)

@@ -3,7 +3,7 @@
 import pytest
 
 from service.embedded_redis import embedded_redis
-from tests.conftest import TOKEN, Service, serving
+from tests.conftest import TOKEN, Service, dmi, serving
 from tests.test_service import problem
 
 KEYS = ("first-key", "second-key", "clé")
@@ -50,6 +50,14 @@ def test_without_a_key_nobody_comes_in(guarded: Service, method, path):
 def test_each_key_opens(guarded: Service, key):
     assert guarded.client.get("/match?user_id=a", headers=bearer(key)).status_code == 200
     assert guarded.client.get("/version", headers=bearer(key)).status_code == 200
+
+
+def test_evaluation_bears_the_key_of_its_variable(guarded: Service, bundle):
+    without = dmi("evaluate", bundle.path, "--url", guarded.url)
+    assert (without.returncode, "401" in without.stderr) == (2, True)
+    for key in KEYS:
+        let_in = dmi("evaluate", bundle.path, "--url", guarded.url, DMI_API_KEY=key)
+        assert "has no history of" in let_in.stderr
 
 
 @pytest.mark.parametrize("path", ["/livez", "/readyz", "/metrics"])
