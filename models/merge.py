@@ -40,6 +40,14 @@ class Candidates(NamedTuple):
         """The best n of each line. (B, ≤ n)"""
         return Candidates(self.rows[:, :n], self.scores[:, :n], self.interests[:, :n])
 
+    def followed_by(self, others: Candidates) -> Candidates:
+        """These, and behind them others of the same users. (B, n + M)"""
+        return Candidates(
+            np.concatenate([self.rows, others.rows], axis=1),
+            np.concatenate([self.scores, others.scores], axis=1),
+            np.concatenate([self.interests, others.interests], axis=1),
+        )
+
     def line(self, user: int) -> Candidates:
         """One user's, without the padding. (1, ≤ n)"""
         size = int(np.count_nonzero(self.rows[user]))

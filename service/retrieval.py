@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Hashable, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models.catalogue import Catalogue
 from models.diversity import crowd, diversify, maximal_marginal_relevance, most_under_limit
@@ -17,8 +18,10 @@ from models.index import ItemIndex
 from models.merge import Candidates, Hits, interleave, merge
 from models.retriever import Allowed, Lap, Retriever, untimed
 from models.sequences import Rows, pad
-from service.asked import LONG_EXCLUSION, POOL_FACTOR, Asked
+from service.asked import LONG_EXCLUSION, Asked
 from service.interests import Interests
+
+_NONE: Rows = np.zeros((1, 0), np.int32)  # excluded rows
 
 
 def retrieve(
@@ -48,20 +51,49 @@ def _pools(
 ) -> list[Candidates]:
     """What each user's answer is chosen from: merged, nothing excluded in it, no category too often. (1, ≤ pool) each"""
     allowed, excluded = _allowed(retriever, catalogue, asked[0]), _excluded(asked)
-    most = len(catalogue) if allowed is None else int(np.count_nonzero(allowed))
-    wanted = [_reachable(one, catalogue, allowed) for one in asked]
     depth = max(one.pool for one in asked)
-    while True:
-        hits = interests.heard(retriever.search(interests.queries, depth + excluded.shape[1], allowed))
-        lap("search")
-        pools = _merged(hits, asked, interests, depth, excluded, catalogue)
-        lap("merge")
-        lines = [pools.line(number) for number in range(len(asked))]
-        enough = all(line.rows.shape[1] >= least for line, least in zip(lines, wanted, strict=True))
-        if enough or depth >= most:
-            break
-        depth = min(POOL_FACTOR * depth, most)  # a limit for each category left too few: look further down
+    hits = interests.heard(retriever.search(interests.queries, depth + excluded.shape[1], allowed))
+    lap("search")
+    pools = _merged(hits, asked, interests, depth, excluded, catalogue)
+    lines = [pools.line(number) for number in range(len(asked))]
+    lap("merge")
+    for number, one in enumerate(asked):
+        if one.max_per_category is not None:
+            reachable = (catalogue.available if allowed is None else allowed).copy()
+            reachable[one.excluded] = False
+            alone = interests.of([number])
+            lines[number] = _filled_up(lines[number], retriever, catalogue, one, alone, reachable, lap)
     return [line.first(one.pool) for one, line in zip(asked, lines, strict=True)]
+
+
+def _filled_up(
+    line: Candidates,
+    retriever: Retriever,
+    catalogue: Catalogue,
+    one: Asked,
+    interests: Interests,
+    reachable: NDArray[np.bool_],
+    lap: Lap,
+) -> Candidates:
+    """The pool of one user with what a limit for each category left room for; `reachable` (N + 1,) may be in it.
+
+    Every round searches among the categories that are not full yet, and fills it or at least one of them. (1, ≤ pool)
+    """
+    numbers, limit = catalogue.category_numbers, one.max_per_category or 1
+    wanted = min(one.pool, most_under_limit(numbers[reachable], limit))
+    while (size := line.rows.shape[1]) < wanted:
+        taken = numbers[line.rows[0]]
+        full = np.bincount(taken[taken >= 0], minlength=len(catalogue.category_names)) >= limit
+        left = reachable & ~np.append(full, False)[numbers]  # the last: items without a category
+        hits = interests.heard(retriever.search(interests.queries, one.pool + size, left))
+        lap("search")
+        further = _merged(hits, [one], interests, one.pool + size, _NONE, catalogue).line(0)
+        new = np.flatnonzero(~np.isin(further.rows[0], line.rows[0]))[None]
+        if not new.size:
+            break  # an index that is not exact does not find everything
+        line = line.followed_by(further.take(new))
+        lap("merge")
+    return line
 
 
 def _merged(
@@ -100,11 +132,3 @@ def _excluded(asked: list[Asked]) -> Rows:
     short = [one.excluded if len(one.excluded) <= LONG_EXCLUSION else [] for one in asked]
     width = max(map(len, short))
     return np.stack([pad(line, width) for line in short])
-
-
-def _reachable(one: Asked, catalogue: Catalogue, allowed: Allowed) -> int:
-    """How many candidates the user's pool must hold before it is looked for further down."""
-    if one.max_per_category is None:
-        return 0
-    numbers = catalogue.category_numbers[catalogue.available if allowed is None else allowed]
-    return min(one.pool, most_under_limit(numbers, one.max_per_category))

@@ -7,6 +7,9 @@ import numpy as np
 import pytest
 
 from models.catalogue import Catalogue
+from models.multi_interest import MultiInterest
+from service.matcher import Matcher
+from service.query import Query
 from tests.conftest import Service
 from tests.test_service import event, problem
 
@@ -106,6 +109,22 @@ def test_under_a_limit_the_best_of_each_category_come_in_order(service: Service,
         if taken[category[item]] <= 2:
             expected.append(item)
     assert service.candidates(user, n=20, max_per_category=2) == expected[:20]
+
+
+def test_a_limit_is_met_without_a_search_through_the_whole_catalogue(bundle, category, monkeypatch):
+    depths = []
+    search = MultiInterest.search
+
+    def watched(self, queries, count, allowed=None):
+        depths.append(count)
+        return search(self, queries, count, allowed)
+
+    monkeypatch.setattr(MultiInterest, "search", watched)
+    yoga = [item for item in category if category[item] == "Yoga"]  # one category is out of reach
+    query = Query(history=ESPRESSO_AND_YOGA, exclude=yoga, max_per_category=1, n=30)
+    [answer] = Matcher.load(bundle.path).match([query])
+    assert len(answer.item_ids) == len(set(category.values())) - 1
+    assert max(depths) <= 2 * query.n + len(yoga) < len(category) / 8
 
 
 # Diversity
