@@ -17,7 +17,7 @@ from fastapi.routing import APIRoute
 from models.index import use_one_core
 from service import errors, metrics
 from service.batcher import Batcher
-from service.guard import ApiKeys
+from service.guard import Guard
 from service.match_service import MatchService
 from service.middleware import RequestMiddleware
 from service.parts import Parts
@@ -79,7 +79,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         routers += [explorer.router, page.router]
     paths = frozenset(route.path for router in routers for route in router.routes if isinstance(route, APIRoute))
     metrics.expect_failures(paths)
-    app.add_middleware(ApiKeys, keys=settings.api_keys)
+    app.add_middleware(Guard, keys=settings.api_keys, admin_token=settings.admin_token)
     app.add_middleware(RequestMiddleware, paths=paths, settings=settings, tracing=tracing)
     for router in routers:
         app.include_router(router)

@@ -1,4 +1,4 @@
-"""What the routes work with, and who may use it."""
+"""What the routes work with."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from fastapi import Depends, Request, Response, Security
 from fastapi.security import HTTPBearer
 
 from service.batcher import Batcher
-from service.errors import Problem
-from service.guard import require_token
 from service.match_service import MatchService
 from service.serving import Reloader
 from service.settings import Settings
@@ -31,19 +29,9 @@ def _parts(request: Request) -> Parts:
     return request.app.state.parts
 
 
-def _admin(request: Request) -> Parts:
-    """Lets only the bearer of the admin token through; without one configured the route does not exist."""
-    parts = _parts(request)
-    if parts.settings.admin_token is None:
-        raise Problem(404, "admin and item routes are off; set DMI_ADMIN_TOKEN to turn them on")
-    require_token(request.headers, [parts.settings.admin_token], "DMI_ADMIN_TOKEN", "the admin token")
-    return parts
-
-
 Served = Annotated[Parts, Depends(_parts)]
-Administered = Annotated[Parts, Depends(_admin)]
 RETRY = {"Retry-After": "1"}
-# Both are said here for the schema's sake: the guard and _admin look at the header.
+# Both are said here for the schema's sake: the guard looks at the header.
 API_KEY = Security(HTTPBearer(scheme_name="ApiKey", description="one of DMI_API_KEYS, where set", auto_error=False))
 ADMIN_TOKEN = Security(HTTPBearer(scheme_name="AdminToken", description="DMI_ADMIN_TOKEN", auto_error=False))
 

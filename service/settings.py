@@ -23,7 +23,12 @@ def _weights(value: object) -> object:
 
 
 def _keys(value: object) -> object:
-    return [key.strip() for key in value.split(",") if key.strip()] if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    keys = [key.strip() for key in value.split(",") if key.strip()]
+    if not keys:
+        raise ValueError("it is set, and names no key; unset it to let everybody in")
+    return keys
 
 
 def _lower(value: object) -> object:

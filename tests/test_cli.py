@@ -108,6 +108,11 @@ def test_weights_that_are_none_end_with_2(artifacts, redis_url):
     assert "DMI_EVENT_WEIGHTS: " in refused(finished, 2)
 
 
+def test_keys_that_are_none_do_not_open_the_door(artifacts, redis_url):
+    finished = dmi("serve", "--artifacts", artifacts, "--redis", redis_url, DMI_API_KEYS=" , ")
+    assert "DMI_API_KEYS: it is set, and names no key" in refused(finished, 2)
+
+
 def test_a_variable_out_of_range_ends_with_2(artifacts, redis_url):
     finished = dmi("serve", "--artifacts", artifacts, "--redis", redis_url, DMI_MAX_BATCH="0")
     assert "DMI_MAX_BATCH: Input should be greater than or equal to 1" in refused(finished, 2)

@@ -73,7 +73,13 @@ def test_administration_asks_for_its_own_token(guarded: Service):
         problem(guarded.client.delete("/items/a", headers=bearer(key)), 403)
 
 
+def test_a_body_is_read_of_nobody_who_may_not_come_in(guarded: Service):
+    for path in ("/items/a", "/match"):
+        problem(guarded.client.request("PUT" if "items" in path else "POST", path, content=b"{nope"), 401)
+
+
 def test_without_a_token_there_is_no_administration(artifacts, redis_url, tmp_path):
     with serving(artifacts, redis_url, tmp_path / "log", DMI_ADMIN_TOKEN="") as service:
         assert "DMI_ADMIN_TOKEN" in problem(service.client.post("/admin/reload", headers=bearer("any")), 404)
-        problem(service.client.put("/items/a", json={"category": "Yoga"}), 404)
+        for body in (b'{"category": "Yoga"}', b"{nope"):
+            problem(service.client.put("/items/a", content=body, headers={"Content-Type": "application/json"}), 404)

@@ -12,7 +12,7 @@ from starlette.responses import PlainTextResponse
 from models.errors import InputError
 from service import metrics
 from service.errors import Problem, problems
-from service.parts import ADMIN_TOKEN, API_KEY, Administered, Served, json_response
+from service.parts import ADMIN_TOKEN, API_KEY, Served, json_response
 from service.schemas.operations import Health, Reloaded, Version
 
 router = APIRouter(tags=["operations"])
@@ -68,7 +68,7 @@ def exposition() -> Response:
     dependencies=[ADMIN_TOKEN],
     responses=problems(401, 403, 404, 409, 429),
 )
-async def reload(parts: Administered) -> Response:
+async def reload(parts: Served) -> Response:
     """Serve what ARTIFACTS/current and ARTIFACTS/experiment.json say; on any error the old versions stay."""
     try:
         reloaded = await parts.reloader.reload()
