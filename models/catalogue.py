@@ -102,17 +102,18 @@ class Catalogue:
     @cached_property
     def category_names(self) -> dict[str, int]:
         """Every item's first category, numbered."""
-        return {name: number for number, name in enumerate(self._first_categories().drop_nulls().unique().sort())}
+        return {name: number for number, name in enumerate(first_categories(self._table).drop_nulls().unique().sort())}
 
     @cached_property
     def category_numbers(self) -> NDArray[np.int64]:
         """The number of each row's category, or of the first of its categories; −1 where it has none. (N + 1,)"""
-        numbers = self._first_categories().replace_strict(self.category_names, default=-1, return_dtype=pl.Int64)
+        numbers = first_categories(self._table).replace_strict(self.category_names, default=-1, return_dtype=pl.Int64)
         return np.concatenate([[-1], numbers.to_numpy()])
 
-    def _first_categories(self) -> pl.Series:
-        first = pl.coalesce("category", pl.col("categories").str.split("|").list.first())
-        return self._table.select(first).to_series()
+
+def first_categories(table: pl.DataFrame) -> pl.Series:
+    """The category of each item, or else the first of its categories; null where it has neither. (N,)"""
+    return table.select(pl.coalesce("category", pl.col("categories").str.split("|").list.first())).to_series()
 
 
 def _split(categories: str | None) -> tuple[str, ...]:

@@ -43,13 +43,6 @@ class Encoded(NamedTuple):
         )
 
 
-class Retrieved(NamedTuple):
-    """Candidates of B users and, where there are interests, 1 − cos(coarse, served) as the mean over them."""
-
-    candidates: Candidates  # (B, n)
-    shift: Scores | None = None  # (B,)
-
-
 class Retriever(ABC):
     """Histories → candidates; a user's answer does not depend on who is asked about in the same call."""
 
@@ -74,7 +67,7 @@ class Retriever(ABC):
 
     def retrieve(
         self, histories: Rows, n: int, excluded: Rows, steps: int | Sequence[int] | None = None, lap: Lap = untimed
-    ) -> Retrieved:
+    ) -> Candidates:
         """The best n items of each user after `steps` (None: all) of refinement.
 
         `excluded` (B, X) are rows never to be returned, padded with 0.
@@ -84,6 +77,6 @@ class Retriever(ABC):
             lap("encode")
         hits = self.search(encoded.queries, n + excluded.shape[1])  # (B, K, n + X)
         lap("search")
-        candidates = merge(hits, n, excluded)
+        candidates = merge(hits, n, excluded)  # (B, n)
         lap("merge")
-        return Retrieved(candidates, None if encoded.shift is None else encoded.shift.mean(axis=1))
+        return candidates

@@ -25,6 +25,7 @@ from service.child import READY_SECONDS, child
 from service.embedded_redis import embedded_redis
 from service.load import load_histories
 from service.server import check_port
+from service.settings import Settings
 from service.terminal import console, print_report, progress_bar
 
 DEMO_MODEL = "dmi-plus"
@@ -97,13 +98,16 @@ def _claim(folder: Path) -> None:
 
 
 def _serve(planted: Planted, artifacts: Path, redis: str, host: str, port: int, once: bool) -> None:
-    url = f"http://{host}:{port}"
+    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     command = ["serve", "--artifacts", str(artifacts), "--redis", redis, "--host", host, "--port", str(port)]
     _step("Serving", shlex.join(["dmi", *command]))
     with suppress(KeyboardInterrupt), child(["service", *command], url) as server:
         user, topics = planted.interests.row(0)
         match = f"{url}/match?user_id={user}&n=10"
-        answer = httpx.get(match, timeout=READY_SECONDS, trust_env=False)  # no proxy stands before ourselves
+        keys = [key.get_secret_value().encode() for key in Settings().api_keys[:1]]
+        headers = [(b"Authorization", b"Bearer " + key) for key in keys]
+        # no proxy stands before ourselves
+        answer = httpx.get(match, headers=headers, timeout=READY_SECONDS, trust_env=False)
         _print_answer(planted, user, topics, answer.raise_for_status().json())
         explorer = f"{url}/?user={user}"
         console.print(
@@ -121,7 +125,7 @@ def _print_answer(planted: Planted, user: str, topics: list[str], answer: dict[s
     for name in ("item", "title", "category", "interest", "score"):
         table.add_column(name, justify="right" if name in ("interest", "score") else "left")
     for candidate in answer["candidates"]:
-        title, category = known[candidate["item_id"]]
+        title, category = known.get(candidate["item_id"], ("", ""))  # one that came by PUT /items in an earlier demo
         mark = "green" if category in topics else "red"
         table.add_row(
             candidate["item_id"],

@@ -28,8 +28,9 @@ async def ask_all(
     answers = np.zeros((len(users.user_ids), DEPTH), np.int32)
     task = progress.add_task(f"ask {url}", total=len(users.user_ids))
     gate = asyncio.Semaphore(CONCURRENCY)
-    strangers = 0
     headers = [(b"Authorization", f"Bearer {key}".encode())] if key else []
+    strangers = 0
+    problem: Exception | None = None
     async with httpx.AsyncClient(base_url=url, headers=headers, timeout=TIMEOUT_SECONDS) as client:
 
         async def ask(user: int) -> None:
@@ -41,8 +42,7 @@ async def ask_all(
             }
             async with gate:
                 answer = await client.get("/match", params=wanted)
-            answer.raise_for_status()
-            body = answer.json()
+            body = answer.raise_for_status().json()
             if body["degraded"]:
                 raise InputError(f"{url} is degraded ({body['degraded']}): its answers are not the model's")
             strangers += body["source"] == "popular"
@@ -54,12 +54,16 @@ async def ask_all(
             async with asyncio.TaskGroup() as group:
                 for user in range(len(users.user_ids)):
                     group.create_task(ask(user))
-            running = (await client.get("/version")).raise_for_status().json()
-        except* InputError as errors:
-            raise errors.exceptions[0] from None
-        except* (httpx.HTTPError, httpx.InvalidURL) as errors:
-            raise InputError(f"{url} did not answer ({errors.exceptions[0]})") from None
-    if strangers and running["model"] != "popular":
+            counted = (await client.get("/version")).raise_for_status().json()["model"] == "popular"
+        except* (InputError, httpx.HTTPError, httpx.InvalidURL, ValueError, LookupError, TypeError) as errors:
+            problem = errors.exceptions[0]
+    if isinstance(problem, InputError):
+        raise problem
+    if isinstance(problem, httpx.HTTPError | httpx.InvalidURL):
+        raise InputError(f"{url} did not answer ({problem})")
+    if problem is not None:
+        raise InputError(f"{url} gives other answers than dmi serve ({type(problem).__name__}); is it one?")
+    if strangers and not counted:
         raise InputError(
             f"{url} has no history of {strangers} of {len(answers)} users; store them with: dmi load … --split history"
         )

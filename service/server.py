@@ -36,13 +36,13 @@ def run_server(artifacts: Path, redis: str | None, host: str, port: int, workers
     # Say what is wrong here, once and before anything is started, rather than from every worker.
     settings = Settings()
     log = configure(settings.log_format, settings.log_level)
-    bundle = load_bundle(current(artifacts))
+    version = load_bundle(current(artifacts)).version  # the workers load it for themselves
     check_port(host, port)
     with redis_at(redis, artifacts) as url, tempfile.TemporaryDirectory(prefix="dmi-metrics-") as folder:
-        os.environ |= {"DMI_ARTIFACTS": str(artifacts.resolve()), "DMI_REDIS": url, "DMI_FALLBACK": bundle.version}
+        os.environ |= {"DMI_ARTIFACTS": str(artifacts.resolve()), "DMI_REDIS": url, "DMI_FALLBACK": version}
         if workers > 1:  # prometheus_client reads this variable when a worker imports it
             os.environ[MULTIPROCESS_DIR] = folder
-        started = {"version": bundle.version, "workers": workers, "host": host, "port": port}
+        started = {"version": version, "workers": workers, "host": host, "port": port}
         logger.info("starting", extra={**started, "settings": shown(Settings())})
         options: dict[str, Any] = {
             "factory": True,

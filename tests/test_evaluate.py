@@ -13,6 +13,7 @@ from models.pipeline.planted import plant, write_planted
 from models.pipeline.prepare import prepare
 from models.popularity import Popularity
 from models.sequences import Sequences
+from service.bench.http import hello
 from tests.conftest import dmi
 
 
@@ -89,6 +90,13 @@ def test_a_service_that_is_not_there_is_an_error(bundle):
     assert "http://127.0.0.1:9 did not answer" in asked.stderr
 
 
+def test_a_service_that_is_another_is_an_error(bundle):
+    with hello() as url:
+        asked = dmi("evaluate", bundle.path, "--url", url)
+    assert asked.returncode == 2
+    assert "gives other answers than dmi serve" in asked.stderr
+
+
 def test_held_out_users_are_divided_four_to_one(dataset):
     users = held_out(dataset, "test")
     start, _ = dataset.bounds("test")
@@ -115,6 +123,16 @@ def test_categories_are_numbers_and_unknown_ones_are_left_out(dataset):
     assert categories[0] == -1
     for a, b in ((1, 2), (5, 400), (7, 7)):
         assert (categories[a] == categories[b]) == (names[a - 1] == names[b - 1])
+
+
+def test_an_item_without_a_category_counts_as_the_first_of_its_categories(planted, dataset, tmp_path):
+    events, items = write_planted(planted, tmp_path)
+    several = planted.items.select("item", pl.concat_str("category", pl.lit("|All")).alias("categories"))
+    several.write_csv(items)
+    with Progress(disable=True) as bar:
+        prepare(events, tmp_path / "data", items, 5, bar)
+    one, other = (item_categories(data) for data in (dataset, load_dataset(tmp_path / "data")))
+    assert ((one[:, None] == one) == (other[:, None] == other)).all()
 
 
 def test_data_prepared_anew_are_refused(bundle, planted, tmp_path):

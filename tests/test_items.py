@@ -191,6 +191,10 @@ def test_changes_outlive_the_service_and_go_into_the_next_bundle(run, artifacts,
             promoted = current(folder).name
             wait_until(lambda: service.client.get("/version").json()["version"] == promoted, "the new bundle")
             holds(service)
+        (folder / "current").write_text("mistyped")
+        refused = dmi("build", run, "--out", folder, "--redis", url, "--promote")
+        assert (refused.returncode, "cannot be taken over" in refused.stderr) == (2, True)
+        promote(folder, promoted)
     with embedded_redis(tmp_path / "another") as empty, serving(folder, empty, tmp_path / "log") as service:
         holds(service)
         delete(service, "cork-mat")

@@ -44,7 +44,7 @@ def definition(model: Neighbours, history: Rows) -> dict[int, float]:
 @pytest.mark.parametrize("n", [1, 10, 40, 60])
 def test_it_is_the_definition_for_every_line_and_the_rest_follows_by_popularity(n):
     model, lines = neighbours(), histories()
-    found = model.retrieve(lines, n, nothing(len(lines))).candidates
+    found = model.retrieve(lines, n, nothing(len(lines)))
     for line, history in enumerate(lines):
         scores = definition(model, history)
         assert found.scores[line].tolist() == pytest.approx(sorted(scores.values(), reverse=True)[:n], rel=1e-6)
@@ -56,29 +56,29 @@ def test_it_is_the_definition_for_every_line_and_the_rest_follows_by_popularity(
 
 def test_a_history_of_an_item_without_neighbours_gets_the_popular_ones():
     lonely = np.array([[0, 0, 0, 0, 0, 60]], np.int32)
-    assert neighbours().retrieve(lonely, 4, nothing(1)).candidates.rows.tolist() == [[1, 2, 3, 4]]
+    assert neighbours().retrieve(lonely, 4, nothing(1)).rows.tolist() == [[1, 2, 3, 4]]
 
 
 def test_excluded_items_stay_away_and_as_many_come_in_their_place():
     model, lines = neighbours(), histories()
-    whole = model.retrieve(lines, 60, nothing(len(lines))).candidates.rows
+    whole = model.retrieve(lines, 60, nothing(len(lines))).rows
     excluded = np.concatenate([lines, whole[:, :3], np.full((len(lines), 1), 60, np.int32)], axis=1)
-    found = model.retrieve(lines, 20, excluded).candidates.rows
+    found = model.retrieve(lines, 20, excluded).rows
     for line in range(len(lines)):
         assert found[line].tolist() == [row for row in whole[line].tolist() if row not in excluded[line]][:20]
 
 
 def test_there_is_no_more_than_the_catalogue():
-    found = neighbours().retrieve(histories(3), 100, nothing(3)).candidates.rows
+    found = neighbours().retrieve(histories(3), 100, nothing(3)).rows
     assert [sorted(line[line > 0].tolist()) for line in found] == [list(range(1, 61))] * 3
 
 
 def test_a_user_gets_the_same_to_the_bit_alone_and_in_company():
     model, lines = neighbours(), histories()
     excluded = histories()[:, :4]
-    together = model.retrieve(lines, 30, excluded).candidates
+    together = model.retrieve(lines, 30, excluded)
     for line in range(len(lines)):
-        alone = model.retrieve(lines[line : line + 1], 10, excluded[line : line + 1, :4]).candidates
+        alone = model.retrieve(lines[line : line + 1], 10, excluded[line : line + 1, :4])
         assert alone.rows[0].tolist() == together.rows[line, :10].tolist()
         assert alone.scores[0].tolist() == together.scores[line, :10].tolist()
 
@@ -86,7 +86,7 @@ def test_a_user_gets_the_same_to_the_bit_alone_and_in_company():
 def test_without_decay_the_order_of_a_history_does_not_matter():
     model = neighbours(CONFIG.model_copy(update={"decay": 1.0}))
     line = np.array([[3, 9, 27, 31, 44, 58]], np.int32)
-    forth, back = (model.retrieve(rows, 20, nothing(1)).candidates for rows in (line, line[:, ::-1]))
+    forth, back = (model.retrieve(rows, 20, nothing(1)) for rows in (line, line[:, ::-1]))
     assert forth.rows.tolist() == back.rows.tolist()
     assert forth.scores == pytest.approx(back.scores)
 

@@ -10,9 +10,7 @@ EVENTS = Sequences(np.array([3, 3, 3, 1, 1, 2, 2, 5], np.int32), np.array([0, 4,
 
 
 def answers(excluded, n=3):
-    found = (
-        Popularity.count(EVENTS, 6).retrieve(np.zeros((len(excluded), 0), np.int32), n, np.array(excluded)).candidates
-    )
+    found = Popularity.count(EVENTS, 6).retrieve(np.zeros((len(excluded), 0), np.int32), n, np.array(excluded))
     return found.rows.tolist(), found.scores.tolist()
 
 

@@ -18,6 +18,15 @@ def revision(folder, **environment):
     ).stdout.strip()
 
 
+def commit(folder):
+    for command in (
+        ["init", "--quiet"],
+        ["add", "."],
+        ["-c", "user.name=A", "-c", "user.email=a@b", "commit", "--quiet", "-m", "one"],
+    ):
+        subprocess.run(["git", *command], cwd=folder, check=True)
+
+
 def test_outside_of_a_checkout_the_variable_says_which_code_it_is(tmp_path):
     shutil.copytree(ROOT / "models", tmp_path / "models")
     assert revision(tmp_path) == "None"
@@ -25,12 +34,15 @@ def test_outside_of_a_checkout_the_variable_says_which_code_it_is(tmp_path):
     assert revision(tmp_path, DMI_GIT_REVISION="f00d") == "f00d"
 
 
+def test_a_checkout_of_something_else_is_none(tmp_path):
+    shutil.copytree(ROOT / "models", tmp_path / "installed" / "models")
+    (tmp_path / ".gitignore").write_text("installed\n")
+    commit(tmp_path)
+    assert revision(tmp_path / "installed") == "None"
+    assert revision(tmp_path / "installed", DMI_GIT_REVISION="f00d") == "f00d"
+
+
 def test_a_checkout_knows_better(tmp_path):
     shutil.copytree(ROOT / "models", tmp_path / "models")
-    for command in (
-        ["init", "--quiet"],
-        ["add", "."],
-        ["-c", "user.name=A", "-c", "user.email=a@b", "commit", "--quiet", "-m", "one"],
-    ):
-        subprocess.run(["git", *command], cwd=tmp_path, check=True)
+    commit(tmp_path)
     assert len(revision(tmp_path, DMI_GIT_REVISION="f00d")) == 40

@@ -84,6 +84,12 @@ def test_the_weights_kept_are_a_moving_average_of_the_steps(small, tmp_path):
         assert torch.equal(two[f"averaged.module.{name}"], two[f"model.{name}"]), name
 
 
+def test_a_run_killed_while_it_wrote_its_first_file_starts_anew(small, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / ".run.json.k1ll3d").touch()
+    assert trained(small, tmp_path / "run", "max_steps=20", resume=True).step == 20
+
+
 def test_resume_without_a_checkpoint_starts_and_a_finished_run_stays_finished(small, tmp_path):
     first = trained(small, tmp_path / "run", "max_steps=20", resume=True)
     before = (tmp_path / "run" / WEIGHTS_FILE).read_bytes()

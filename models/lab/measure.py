@@ -55,7 +55,7 @@ def candidates(retriever: Retriever, histories: Sequences, steps: int) -> Candid
     found = []
     for start in range(0, len(histories), CHUNK):
         lines = histories.slice(start, min(start + CHUNK, len(histories))).recent(retriever.max_len)
-        found.append(retriever.retrieve(lines, POOL, _nothing(len(lines)), steps).candidates)
+        found.append(retriever.retrieve(lines, POOL, _nothing(len(lines)), steps))
     return Candidates(*(np.concatenate(column) for column in zip(*found, strict=True)))
 
 

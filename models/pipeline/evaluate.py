@@ -10,6 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from models.bundle import load_bundle, read_manifest
+from models.catalogue import first_categories
 from models.dataset import Dataset, SplitName
 from models.errors import InputError
 from models.multi_interest import MultiInterest
@@ -70,7 +71,7 @@ def recommend(retriever: Retriever, histories: Sequences, exclude_seen: bool, st
         users = histories.slice(start, min(start + CHUNK, len(histories)))
         seen = users.recent(int(users.lengths.max()) if exclude_seen else 0)
         asked_steps = retriever.steps if steps is None else steps
-        found = retriever.retrieve(users.recent(retriever.max_len), DEPTH, seen, asked_steps).candidates.rows
+        found = retriever.retrieve(users.recent(retriever.max_len), DEPTH, seen, asked_steps).rows
         answers[start : start + len(users), : found.shape[1]] = found
     return answers
 
@@ -137,6 +138,6 @@ def _is_bundle(path: Path) -> bool:
 
 def item_categories(dataset: Dataset) -> NDArray[np.int64]:
     """Each row's category as a number, −1 where unknown; row 0 is padding. (N + 1,)"""
-    category = pl.read_parquet(dataset.path / "items.parquet")["category"]
+    category = first_categories(pl.read_parquet(dataset.path / "items.parquet"))
     numbers = category.cast(pl.Categorical).to_physical().cast(pl.Int64).fill_null(-1)
     return np.concatenate([[-1], numbers.to_numpy()])

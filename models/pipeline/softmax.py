@@ -1,7 +1,7 @@
 """Sampled softmax over the best of K interests: value and gradient in one pass, a few views at a time.
 
 Autograd would write the (P, K, M) scores to memory and read them again five times. Views whose scores fit the cache
-need none of that; loss and gradients of 900 views, 4 interests and 2,048 negatives take half the time (`dmi bench loss`).
+need none of that; loss and gradients of 900 views, 4 interests and 2,048 negatives take half the time.
 The idea is Liger Kernel's fused linear cross entropy (arXiv 2410.10989).
 """
 

@@ -173,9 +173,14 @@ def _claim(out: Path, info: RunInfo, resume: bool) -> None:
         differences = _differences(load_run(out), info)
         if differences:
             raise InputError(f"{out} was trained with {differences}; resume with the same or choose another --out")
-    elif out.is_dir() and any(out.iterdir()):
+    elif out.is_dir() and any(not _torn(file) for file in out.iterdir()):
         raise InputError(f"{out} holds something other than a run; choose another --out")
     save_run(out, info)
+
+
+def _torn(file: Path) -> bool:
+    """Whether it is what a kill left of the first file that a run writes."""
+    return file.name.startswith(f".{RUN_FILE}.")
 
 
 def _differences(older: RunInfo, newer: RunInfo) -> str:

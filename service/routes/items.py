@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated
 
 import numpy as np
@@ -15,7 +16,7 @@ from models.index import ItemIndex
 from models.live import LiveBundle, place
 from service.errors import Problem, problems
 from service.items import MOST, TooManyChangesError
-from service.parts import ADMIN_TOKEN, RETRY, Administered, Parts, json_response
+from service.parts import ADMIN_TOKEN, RETRY, Parts, Served, json_response
 from service.schemas.fields import Id
 from service.schemas.items import ItemAnswer, ItemChange
 
@@ -28,10 +29,10 @@ ItemId = Annotated[Id, Path()]
 
 
 @router.put("/items/{item_id:id}", response_model=ItemAnswer, responses=RESPONSES)
-async def put_item(item_id: ItemId, wanted: ItemChange, parts: Administered) -> Response:
+async def put_item(item_id: ItemId, wanted: ItemChange, parts: Served) -> Response:
     """Add an item, or change one: its names, and its place among the others."""
     live = await _current(parts)
-    change = _placed(item_id, wanted, live.base)
+    change = await asyncio.to_thread(_placed, item_id, wanted, live.base)  # it searches all items
     await _store(change, parts)
     live = await _current(parts)
     row = live.bundle.catalogue.row(item_id)  # 0: deleted since, or swapped for a version that has no place for it
@@ -41,7 +42,7 @@ async def put_item(item_id: ItemId, wanted: ItemChange, parts: Administered) -> 
 
 
 @router.delete("/items/{item_id:id}", status_code=204, responses=RESPONSES)
-async def delete_item(item_id: ItemId, parts: Administered) -> Response:
+async def delete_item(item_id: ItemId, parts: Served) -> Response:
     """Take an item out of all answers."""
     live = await _current(parts)
     if not live.knows(item_id):
