@@ -137,7 +137,7 @@ def test_refinement_trains_with_every_option(small, tmp_path, model):
 
 
 def test_a_run_is_not_overwritten_or_mixed_with_another(small, tmp_path):
-    trained(small, tmp_path / "run", "max_steps=10")
+    trained(small, tmp_path / "run", "max_steps=10", "dropout=0.2")
     with pytest.raises(InputError, match="already holds a run; continue it with --resume"):
         trained(small, tmp_path / "run", "max_steps=10")
     with pytest.raises(InputError, match=r"was trained with dropout=0.2, patience=99; resume with the same"):

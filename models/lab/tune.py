@@ -200,7 +200,8 @@ def _holds(values: CategoricalDistribution | FloatDistribution, value: float) ->
 def _suggest(trial: optuna.Trial, name: str, values: CategoricalDistribution | FloatDistribution) -> object:
     if isinstance(values, CategoricalDistribution):
         return trial.suggest_categorical(name, values.choices)
-    return trial.suggest_float(name, values.low, values.high, step=values.step, log=values.log)
+    value = trial.suggest_float(name, values.low, values.high, step=values.step, log=values.log)
+    return value if values.step is None else round(value, 10)  # a step's multiples, and not 0.30000000000000004
 
 
 def _done(study: optuna.Study) -> int:
