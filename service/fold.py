@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from models.bundle import CURRENT, current, load_changes
+from models.bundle import CHANGES, CURRENT, current
 from models.changes import Changes
 from models.errors import InputError
 from service.settings import Settings
@@ -14,19 +14,19 @@ TIMEOUT = 30.0  # seconds; a build may wait where an answer may not
 
 
 def held_changes(artifacts: Path) -> Changes:
-    """The changes that the served bundle was built with; none where nothing is served yet.
+    """The changes that the served bundle was built with, be its format an older one; none where nothing is served yet.
 
-    Redis no longer has them: InputError where something is said to be served and cannot be read.
+    Redis no longer has them: InputError where something is said to be served and is not there.
     """
     if not (artifacts / CURRENT).exists():
         return Changes()
-    try:
-        return load_changes(current(artifacts))
-    except InputError as error:
+    served = current(artifacts)
+    if not served.is_dir():
         raise InputError(
-            f"the changes of items that {artifacts / CURRENT} stands for cannot be taken over ({error}); "
-            "let it name a sound version, or remove it to build without them"
-        ) from None
+            f"{artifacts / CURRENT} names {served.name}, which is not there, and with it the changes of items that it "
+            "holds; let it name another version, or remove it to build without them"
+        )
+    return Changes.load(served / CHANGES) if (served / CHANGES).exists() else Changes()
 
 
 async def read_changes(redis: str) -> Changes:

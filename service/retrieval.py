@@ -54,20 +54,21 @@ def _pools(
     depth = max(one.pool for one in asked)
     hits = interests.heard(retriever.search(interests.queries, depth + excluded.shape[1], allowed))
     lap("search")
-    pools = _merged(hits, asked, interests, depth, excluded, catalogue)
-    lines = [pools.line(number) for number in range(len(asked))]
+    merged = _merged(hits, asked[0], interests, depth, excluded)
+    # Nobody's answer may depend on what others in the batch ask for: so deep as the user's own pool, not the deepest.
+    pools = [merged.line(number).first(one.pool) for number, one in enumerate(asked)]
     lap("merge")
     for number, one in enumerate(asked):
         if one.max_per_category is not None:
             reachable = (catalogue.available if allowed is None else allowed).copy()
             reachable[one.excluded] = False
             alone = interests.of([number])
-            lines[number] = _filled_up(lines[number], retriever, catalogue, one, alone, reachable, lap)
-    return [line.first(one.pool) for one, line in zip(asked, lines, strict=True)]
+            pools[number] = _limited(pools[number], retriever, catalogue, one, alone, reachable, lap)
+    return pools
 
 
-def _filled_up(
-    line: Candidates,
+def _limited(
+    pool: Candidates,
     retriever: Retriever,
     catalogue: Catalogue,
     one: Asked,
@@ -75,38 +76,34 @@ def _filled_up(
     reachable: NDArray[np.bool_],
     lap: Lap,
 ) -> Candidates:
-    """The pool of one user with what a limit for each category left room for; `reachable` (N + 1,) may be in it.
+    """One user's pool under the limit for each category, filled up with what it leaves room for. (1, ≤ pool)
 
-    Every round searches among the categories that are not full yet, and fills it or at least one of them. (1, ≤ pool)
+    Only `reachable` items (N + 1,) may be in it. Every round searches among the categories that are not full yet, and
+    fills the pool or at least one of them.
     """
     numbers, limit = catalogue.category_numbers, one.max_per_category or 1
     wanted = min(one.pool, most_under_limit(numbers[reachable], limit))
+    line, depth = crowd(pool, numbers, limit).line(0), one.pool
     while (size := line.rows.shape[1]) < wanted:
         taken = numbers[line.rows[0]]
-        full = np.bincount(taken[taken >= 0], minlength=len(catalogue.category_names)) >= limit
+        full = np.bincount(taken[taken >= 0], minlength=int(numbers.max()) + 1) >= limit
         left = reachable & ~np.append(full, False)[numbers]  # the last: items without a category
-        hits = interests.heard(retriever.search(interests.queries, one.pool + size, left))
+        hits = interests.heard(retriever.search(interests.queries, depth + size, left))
         lap("search")
-        further = _merged(hits, [one], interests, one.pool + size, _NONE, catalogue).line(0)
+        further = crowd(_merged(hits, one, interests, depth + size, _NONE), numbers, limit).line(0)
         new = np.flatnonzero(~np.isin(further.rows[0], line.rows[0]))[None]
         if not new.size:
             break  # an index that is not exact does not find everything
-        line = line.followed_by(further.take(new))
+        line, depth = line.followed_by(further.take(new)), 2 * depth
         lap("merge")
-    return line
+    return line.first(one.pool)
 
 
-def _merged(
-    hits: Hits, asked: list[Asked], interests: Interests, depth: int, excluded: Rows, catalogue: Catalogue
-) -> Candidates:
-    """One list of `depth` candidates for each user, by the merge and under the limits of category asked for."""
-    if asked[0].merge == "interleaved":
-        pools = interleave(hits, depth, interests.weights, excluded)
-    else:
-        pools = merge(hits, depth, excluded)
-    if asked[0].max_per_category is None:
-        return pools
-    return crowd(pools, catalogue.category_numbers, [one.max_per_category or 1 for one in asked])
+def _merged(hits: Hits, one: Asked, interests: Interests, depth: int, excluded: Rows) -> Candidates:
+    """One list of `depth` candidates for each user, by the merge that this one and those beside it asked for."""
+    if one.merge == "interleaved":
+        return interleave(hits, depth, interests.weights, excluded)
+    return merge(hits, depth, excluded)
 
 
 def _chosen(one: Asked, pool: Candidates, catalogue: Catalogue, index: ItemIndex | None) -> Candidates:

@@ -79,7 +79,7 @@ class Settings(BaseSettings):
     )
     explorer: bool = Field(True, description="serve the explorer page at / and what it asks for; it lists user ids")
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_keys)] = Field(
-        (), description="comma-separated bearer tokens, one of which all but the health and metrics routes then need"
+        (), description="comma-separated bearer tokens, one of which all but /livez, /readyz and /metrics then need"
     )
     log_format: Literal["json", "console"] | None = Field(
         None, description="lines of the log; unset: for people on a terminal, JSON elsewhere"

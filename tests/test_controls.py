@@ -190,6 +190,8 @@ CONTROLS = (
     {"category": ["Yoga"], "n": 3, "merge": "interleaved"},
     {"merge": "interleaved", "n": 30},
     {"max_per_category": 1, "n": 30},
+    {"max_per_category": 1, "n": 10, "merge": "interleaved"},
+    {"max_per_category": 1, "n": 60, "merge": "interleaved"},
     {"max_per_category": 2, "diversity": 0.5},
     {"diversity": 0.5, "n": 5},
     {"diversity": 0.2, "diversify": "category", "n": 100},

@@ -75,7 +75,8 @@ def test_administration_asks_for_its_own_token(guarded: Service):
 
 def test_a_body_is_read_of_nobody_who_may_not_come_in(guarded: Service):
     for path in ("/items/a", "/match"):
-        problem(guarded.client.request("PUT" if "items" in path else "POST", path, content=b"{nope"), 401)
+        method, headers = "PUT" if "items" in path else "POST", {"Content-Type": "application/json"}
+        problem(guarded.client.request(method, path, content=b"{nope", headers=headers), 401)
 
 
 def test_without_a_token_there_is_no_administration(artifacts, redis_url, tmp_path):

@@ -245,6 +245,15 @@ def test_a_metric_that_comes_later_is_a_column_more(small, tmp_path):
     assert rows.schema["user_recall@50"] == pl.List(pl.Float32)
 
 
+def test_rows_of_an_older_version_lack_what_it_did_not_measure(tmp_path):
+    row = {"data": "a", "fingerprint": "f", "model": "dmi", "variant": "default", "seed": 0, "settings": "{}"}
+    append_row(tmp_path, row)
+    older = pl.read_parquet(tmp_path / "runs.parquet").drop("user_coarse_recall@50")
+    older.write_parquet(tmp_path / "runs.parquet")
+    append_row(tmp_path, row | {"seed": 1, "user_coarse_recall@50": [0.5]})
+    assert load_rows(tmp_path)["user_coarse_recall@50"].to_list() == [None, [0.5]]
+
+
 def test_a_damaged_file_of_rows_is_refused(tmp_path):
     (tmp_path / "runs.parquet").write_bytes(b"damaged")
     with pytest.raises(InputError, match=r"runs.parquet is damaged"):

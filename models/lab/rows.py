@@ -57,6 +57,8 @@ NEW = "new_"  # before an accuracy's name: items of the history were removed fro
 def load_rows(folder: Path) -> pl.DataFrame:
     """All rows, in the order in which they were finished; none where there is no file yet.
 
+    What a row was not asked for when it was written, by an older version, is null.
+
     Raises InputError where the file is damaged, or has other columns than `append_row` writes.
     """
     path = folder / RUNS_FILE
@@ -66,6 +68,8 @@ def load_rows(folder: Path) -> pl.DataFrame:
         rows = pl.read_parquet(path)
     except (PolarsError, OSError) as error:
         raise InputError(f"{path} is damaged ({str(error).splitlines()[0]}); restore it or delete it") from None
+    later = {name: kind for name, kind in SCHEMA.items() if name not in (*rows.columns, *Identity.__dataclass_fields__)}
+    rows = rows.with_columns(pl.lit(None, kind).alias(name) for name, kind in later.items())
     types = {**dict.fromkeys(rows.columns, pl.Float64()), **SCHEMA}
     foreign = [name for name, expected in types.items() if rows.schema.get(name) != expected]
     if foreign:
