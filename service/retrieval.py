@@ -63,12 +63,15 @@ def _pools(
             reachable = (catalogue.available if allowed is None else allowed).copy()
             reachable[one.excluded] = False
             alone = interests.of([number])
-            pools[number] = _limited(pools[number], retriever, catalogue, one, alone, reachable, lap)
+            pools[number] = _limited(
+                pools[number], one.max_per_category, retriever, catalogue, one, alone, reachable, lap
+            )
     return pools
 
 
 def _limited(
     pool: Candidates,
+    limit: int,
     retriever: Retriever,
     catalogue: Catalogue,
     one: Asked,
@@ -81,7 +84,7 @@ def _limited(
     Only `reachable` items (N + 1,) may be in it. Every round searches among the categories that are not full yet, and
     fills the pool or at least one of them.
     """
-    numbers, limit = catalogue.category_numbers, one.max_per_category or 1
+    numbers = catalogue.category_numbers
     wanted = min(one.pool, most_under_limit(numbers[reachable], limit))
     line, depth = crowd(pool, numbers, limit).line(0), one.pool
     while (size := line.rows.shape[1]) < wanted:

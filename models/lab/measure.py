@@ -31,14 +31,14 @@ def measure(retriever: Retriever, dataset: Dataset) -> Row:
     """
     users, name = held_out(dataset, "test"), "model"
     by_step = [candidates(retriever, users.histories, steps) for steps in range(retriever.steps + 1)]
-    coarse, final = by_step[0], by_step[-1]
+    recalls, final = [user_recall(found, users.targets) for found in by_step], by_step[-1]
     report = report_answers({name: final.rows[:, :DEPTH]}, dataset, "test", exclude_seen=False)
     row = {
         **report.metrics[name],
         "num_test_users": len(users.targets),
-        "user_recall@50": user_recall(final, users.targets),
-        "user_coarse_recall@50": user_recall(coarse, users.targets) if retriever.steps else None,
-        "step_recall@50": [recall(found.rows, users.targets) for found in by_step],
+        "user_recall@50": recalls[-1],
+        "user_coarse_recall@50": recalls[0] if retriever.steps else None,
+        "step_recall@50": [float(each.mean()) for each in recalls],
         **by_lambda(final, item_categories(dataset), users.targets),
         **times(retriever, users.histories),
     }
