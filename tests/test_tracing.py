@@ -215,7 +215,7 @@ def test_nothing_that_sends_traces_is_loaded_while_they_are_off():
 def test_without_the_packages_the_setting_says_what_to_install(monkeypatch):
     monkeypatch.setattr("service.settings.find_spec", lambda name: None)
     assert Settings().otel is False
-    with pytest.raises(ValidationError, match=r"pip install 'dmi-match\[otel\]'"):
+    with pytest.raises(ValidationError, match=r"pip install -c constraints.txt -e '\.\[otel\]'"):
         Settings(otel=True)
 
 
