@@ -1,5 +1,7 @@
 """The oracle: who the planted users are is known, so a model that works must find it."""
 
+from itertools import combinations
+from math import comb
 from typing import NamedTuple
 
 import numpy as np
@@ -12,8 +14,9 @@ from models.index import ItemIndex
 from models.merge import merge
 from models.network import Network
 from models.pipeline.evaluate import evaluate, held_out
+from models.pipeline.metrics import ranking_metrics
 from models.pipeline.network_encoder import NetworkEncoder
-from models.pipeline.planted import NOISE, TOPICS, Planted, plant
+from models.pipeline.planted import NOISE, POPULARITY, TOPICS, Planted, plant
 from models.pipeline.run import load_best, load_run
 
 ENOUGH = 3  # clicks on a topic in the history read, for the topic to count as an interest that can be found
@@ -114,6 +117,29 @@ def candidate_topics(truth: Truth, step: int) -> np.ndarray:
     return truth.topic[rows]
 
 
+def best_possible(dataset: Dataset, topic: np.ndarray) -> np.ndarray:
+    """The 50 items that are likeliest to come next, for one who knows how users are drawn, but not these users. (U, 50)
+
+    By Bayes: the chance of each set of 2 to 4 topics, given a history's clicks on each topic. It does not know of what
+    is seen already, as none of the models does.
+    """
+    topics = len(TOPICS)
+    sets = [chosen for size in (2, 3, 4) for chosen in combinations(range(topics), size)]
+    chance = np.full((len(sets), topics), NOISE / topics)  # of a click on a topic, for who likes a set
+    for row, chosen in zip(chance, sets, strict=True):
+        row[list(chosen)] += (1 - NOISE) / len(chosen)
+    histories = held_out(dataset, "test").histories
+    user = np.repeat(np.arange(len(histories)), histories.lengths)
+    clicks = np.zeros((len(histories), topics))
+    np.add.at(clicks, (user, topic[histories.items]), 1)
+    log_likelihood = clicks @ np.log(chance).T - np.log([comb(topics, len(chosen)) for chosen in sets])  # (U, sets)
+    posterior = np.exp(log_likelihood - log_likelihood.max(axis=1, keepdims=True))
+    on_topic = posterior @ chance / posterior.sum(axis=1, keepdims=True)  # (U, 24)
+    items = pl.read_parquet(dataset.path / "items.parquet")["item"]
+    within = items.str.extract(r"(\d+)$").cast(int).to_numpy() ** -POPULARITY  # the same sum in every topic
+    return np.argsort(-on_topic[:, topic[1:]] * within)[:, :50] + 1
+
+
 def test_the_generator_keeps_its_promises(planted):
     likes = dict(planted.interests.iter_rows())
     assert all(2 <= len(topics) <= 4 for topics in likes.values())
@@ -134,6 +160,12 @@ def test_the_served_interests_recover_the_planted_ones(truth):
     # Each true topic has candidates: at least 3 of the 50, where one topic of 24 would have 2 by chance.
     covered = [[(line == topic).sum() >= 3 for topic in liked] for line, liked in zip(found, truth.liked, strict=True)]
     assert np.mean([np.mean(line) for line in covered]) > 0.8
+
+
+def test_recall_is_near_the_best_possible(truth, run, dataset):
+    ceiling = ranking_metrics(best_possible(dataset, truth.topic), held_out(dataset, "test").targets)["recall@50"]
+    recall = evaluate(run, dataset, "test", exclude_seen=False).metrics["dmi-plus"]["recall@50"]
+    assert 0.85 * ceiling < recall < ceiling
 
 
 def test_noise_clicks_are_pruned_and_the_clicks_of_an_interest_are_kept(truth, run, dataset):

@@ -47,6 +47,7 @@ TOPICS: dict[str, tuple[str, ...]] = {
 }
 MAKES = ("Alder", "Borea", "Cinder", "Dovetail", "Ember", "Fjord", "Gale", "Harbour")
 NOISE = 0.15  # share of clicks outside the user's topics
+POPULARITY = 0.7  # exponent of the Zipf law by which the items of a topic are clicked
 FIRST_EVENT = 1_767_225_600  # 2026-01-01T00:00:00Z
 
 
@@ -72,7 +73,7 @@ def plant(num_users: int = 4000, seed: int = 0) -> Planted:
     is_noise = rng.random(len(user)) < NOISE
     topic = np.where(is_noise, rng.integers(len(topics), size=len(user)), liked[user, slot])
     own = np.where(np.arange(4) < num_topics[:, None], liked, -1)  # (U, 4)
-    popularity = 1 / np.arange(1, per_topic + 1) ** 0.7
+    popularity = 1 / np.arange(1, per_topic + 1) ** POPULARITY
     rank = np.searchsorted((popularity / popularity.sum()).cumsum(), rng.random(len(user)))
     item = topic * per_topic + np.minimum(rank, per_topic - 1)
     names = np.array([f"user-{number:04d}" for number in range(num_users)])
