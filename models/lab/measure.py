@@ -27,24 +27,24 @@ TIMED_USERS, WARM_UP = 200, 20
 def measure(retriever: Retriever, dataset: Dataset) -> Row:
     """Metrics of the final answers; Recall@50 of each user, after each refinement step, and as λ grows; times.
 
-    Where users repeat items, the accuracy with history items removed too, each metric as `new_…`.
+    The accuracy with history items removed, as the service answers by default, too: each metric as `new_…`.
     """
     users, name = held_out(dataset, "test"), "model"
     by_step = [candidates(retriever, users.histories, steps) for steps in range(retriever.steps + 1)]
-    recalls, final = [user_recall(found, users.targets) for found in by_step], by_step[-1]
+    recalls, final = [user_recall(found.rows, users.targets) for found in by_step], by_step[-1]
     report = report_answers({name: final.rows[:, :DEPTH]}, dataset, "test", exclude_seen=False)
+    unseen = recommend(retriever, users.histories, exclude_seen=True)
     row = {
         **report.metrics[name],
         "num_test_users": len(users.targets),
         "user_recall@50": recalls[-1],
         "user_coarse_recall@50": recalls[0] if retriever.steps else None,
+        "user_new_recall@50": user_recall(unseen, users.targets),
         "step_recall@50": [float(each.mean()) for each in recalls],
         **by_lambda(final, item_categories(dataset), users.targets),
+        **{NEW + metric: value for metric, value in ranking_metrics(unseen, users.targets).items()},
         **times(retriever, users.histories),
     }
-    if dataset.info.has_repeats:
-        unseen = recommend(retriever, users.histories, exclude_seen=True)
-        row |= {NEW + metric: value for metric, value in ranking_metrics(unseen, users.targets).items()}
     if isinstance(retriever, MultiInterest):
         row |= diagnose(retriever.encoder.explain, users.histories, retriever.max_len, users.noise)
     return row
@@ -59,9 +59,9 @@ def candidates(retriever: Retriever, histories: Sequences, steps: int) -> Candid
     return Candidates(*(np.concatenate(column) for column in zip(*found, strict=True)))
 
 
-def user_recall(found: Candidates, targets: Sequences) -> NDArray[np.float64]:
+def user_recall(answers: Rows, targets: Sequences) -> NDArray[np.float64]:
     """Recall@50 of each user. (U,)"""
-    return user_metrics(found.rows[:, :DEPTH], targets)["recall@50"]
+    return user_metrics(answers[:, :DEPTH], targets)["recall@50"]
 
 
 def recall(answers: Rows, targets: Sequences) -> float:
