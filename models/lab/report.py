@@ -16,7 +16,7 @@ from models.lab.plots import write_plots
 from models.lab.rows import RUNS_FILE, load_rows
 from models.lab.tables import ablation, comparison, current, diagnosis, mixed_revisions, refinement, sizes, unseen
 from models.lab.tradeoff import trade_table, trades
-from models.lab.verdicts import lead, verdict_table, verdicts
+from models.lab.verdicts import summary, verdict_table, verdicts
 
 TEMPLATE = "report.md.jinja"
 NOTES_FILE = "notes.md"
@@ -43,7 +43,7 @@ def write_report(folder: Path, results: Path) -> None:
         autoescape=False,  # noqa: S701 — Markdown, not HTML
     )
     text = environment.get_template(TEMPLATE).render(
-        lead=lead(found, default),
+        summary=summary(found),
         verdicts=verdict_table(found),
         trades=trade_table(trades(default)),
         data=[_of_data(runs) for runs in default.sort("data").partition_by("data", maintain_order=True)],
@@ -59,7 +59,7 @@ def write_report(folder: Path, results: Path) -> None:
         versions=_listed(rows, "versions"),
         revisions=_listed(rows, "git_revision"),
         mixed_revisions=mixed_revisions(rows),
-        commands=rows.sort("finished")["command"].unique(maintain_order=True).to_list(),
+        commands=rows.sort("finished").group_by("command", maintain_order=True).len().rows(),
         regenerate=shlex.join(["dmi", "report", _link(folder, results), "--results", results.name]),
     )
     with atomic_file(results) as temporary:

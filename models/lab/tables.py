@@ -56,9 +56,9 @@ def _varied(settings: Settings, default: Settings) -> set[str]:
     return {name for name, value in default.items() if settings.get(name) != value}
 
 
-def by_model(rows: pl.DataFrame) -> list[pl.DataFrame]:
+def by_model(rows: pl.DataFrame, ranked_by: str = RANKED_BY) -> list[pl.DataFrame]:
     """The rows of each model, one for each seed, the best model first."""
-    return sorted(rows.partition_by("model"), key=lambda runs: mean(runs[RANKED_BY]), reverse=True)
+    return sorted(rows.partition_by("model"), key=lambda runs: mean(runs[ranked_by]), reverse=True)
 
 
 def comparison(rows: pl.DataFrame) -> Table:
@@ -81,7 +81,7 @@ def comparison(rows: pl.DataFrame) -> Table:
             for runs, line in zip(models, lines, strict=True):
                 if mean(runs[metric]) == best:
                     line[column] = f"**{line[column]}**"
-    costs = ["Parameters", "Training, s", "Encode, ms", "Answer, ms", "Steps", "Seeds"]
+    costs = ["Parameters", "Training, s", "Encode, ms", "Answer, ms", "Training steps", "Seeds"]
     return Table(["Model", *map(heading, METRICS), *costs], lines)
 
 
@@ -94,13 +94,16 @@ def _steps(runs: pl.DataFrame) -> str:
 
 
 def unseen(rows: pl.DataFrame) -> Table | None:
-    """Accuracy with items of the history removed from the answers; None where the data set repeats none."""
+    """Accuracy with items of the history removed from the answers; None where no run measured it."""
     names = [NEW + metric for metric in ACCURACY]
     if not set(names) <= set(rows.columns):
         return None
     measured = rows.filter(pl.all_horizontal(pl.col(names).is_not_null()))
-    lines = [[f"`{runs['model'][0]}`", *(percent(runs[name]) for name in names)] for runs in by_model(measured)]
-    return Table(["Model", *map(heading, ACCURACY)], lines) if lines else None
+    lines = [
+        [f"`{runs['model'][0]}`", *(percent(runs[name]) for name in names), str(len(runs))]
+        for runs in by_model(measured, NEW + RANKED_BY)
+    ]
+    return Table(["Model", *map(heading, ACCURACY), "Seeds"], lines) if lines else None
 
 
 def refinement(rows: pl.DataFrame) -> Table | None:
@@ -114,7 +117,7 @@ def refinement(rows: pl.DataFrame) -> Table | None:
         [f"`{model}`", *(f"{100 * value:.2f}" for value in curve), *[NONE] * (steps - len(curve)), added]
         for model, (curve, added) in curves.items()
     ]
-    return Table(["Model", *(f"steps={step}" for step in range(steps)), "Last to first"], lines)
+    return Table(["Model", *(f"steps={step}" for step in range(steps)), "All against none"], lines)
 
 
 def ablation(rows: pl.DataFrame) -> Table:
@@ -154,11 +157,14 @@ def diagnosis(rows: pl.DataFrame) -> Table | None:
 
 
 def sizes(rows: pl.DataFrame) -> Table:
-    """The data sets."""
+    """The data sets; of the fingerprint as much as tells them apart."""
     names = ("num_users", "num_items", "num_events", "num_test_users")
     first = rows.unique("data", keep="last").sort("data")
-    lines = [[row["data"], *(f"{row[name]:,}" for name in names)] for row in first.iter_rows(named=True)]
-    return Table(["Data", "Users", "Items", "Events", "Test users"], lines)
+    lines = [
+        [row["data"], row["fingerprint"][:12], *(f"{row[name]:,}" for name in names)]
+        for row in first.iter_rows(named=True)
+    ]
+    return Table(["Data", "Fingerprint", "Users", "Items", "Events", "Test users"], lines, words=2)
 
 
 def mixed_revisions(rows: pl.DataFrame) -> dict[str, list[str]]:

@@ -10,18 +10,14 @@ import polars as pl
 from models.lab.grid import DEFAULT
 from models.lab.statistics import Gain, Recalls, relative_gain
 from models.lab.studies import ADDITIONS, MULTI_INTEREST, OTHERS, OURS
-from models.lab.tables import NONE, RANKED_BY, Table, mean, steps_add
+from models.lab.tables import NONE, RANKED_BY, Table, mean
 
-GROUP = "the best multi-interest baseline"
+RECALLS = "user_recall@50"
+COARSE, UNSEEN = "user_coarse_recall@50", "user_new_recall@50"
+GROUP = f"the best of {', '.join(f'`{name}`' for name in MULTI_INTEREST)}"
 ADDED = "the best baseline with one of our additions"
 ITSELF = "itself without refinement"
-COARSE = "user_coarse_recall@50"
-OUTCOMES = {
-    "better": "better than",
-    "worse": "worse than",
-    "undecided": "not told apart from",
-    "not comparable": "not comparable with",
-}
+OUTCOMES = ("better", "worse", "undecided", "not comparable")
 
 
 class Rival(NamedTuple):
@@ -29,7 +25,7 @@ class Rival(NamedTuple):
 
     goal: str  # in words, the same for all data sets
     name: str  # as shown
-    recalls: Recalls  # (U,) of each test user, mean over seeds
+    runs: pl.DataFrame  # one for each seed
     among: int | None  # of how many that ran it is the best; None where the goal names one
 
 
@@ -39,7 +35,9 @@ class Verdict(NamedTuple):
     data: str
     ours: str
     rival: Rival
+    seeds: tuple[int, int]  # ours, theirs
     gain: Gain | None  # None where `relative_gain` gives none
+    unseen: Gain | None  # the same with items of the history removed; None where that was not measured
 
     @property
     def outcome(self) -> str:
@@ -56,10 +54,21 @@ def verdicts(rows: pl.DataFrame) -> list[Verdict]:
         rivals = _rivals(runs)
         for ours in OURS:
             own = runs.filter(model=ours, variant=DEFAULT)
-            for rival in [*rivals, *_itself(own)] if len(own) else []:
-                gain = relative_gain(user_recalls(own), rival.recalls)
-                found.append(Verdict(runs["data"][0], ours, rival, gain))
+            if len(own):
+                found += [_verdict(own, rival) for rival in rivals]
+            refined = own.filter(pl.col(COARSE).is_not_null())
+            if len(refined):
+                found.append(_verdict(refined, _unrefined(refined)))
     return found
+
+
+def _verdict(own: pl.DataFrame, rival: Rival) -> Verdict:
+    gains = {}
+    for column in (RECALLS, UNSEEN):
+        recalls = user_recalls(own, column), user_recalls(rival.runs, column)
+        gains[column] = None if recalls[0] is None or recalls[1] is None else relative_gain(recalls[0], recalls[1])
+    data, ours = own.select("data", "model").row(0)
+    return Verdict(data, ours, rival, (len(own), len(rival.runs)), gains[RECALLS], gains[UNSEEN])
 
 
 def _rivals(runs: pl.DataFrame) -> list[Rival]:
@@ -80,20 +89,20 @@ def _rivals(runs: pl.DataFrame) -> list[Rival]:
         if group:
             best = max(group, key=lambda name: mean(group[name][RANKED_BY]))
             among = len(group) if goal in (GROUP, ADDED) else None
-            rivals.append(Rival(goal, best, user_recalls(group[best]), among))
+            rivals.append(Rival(goal, best, group[best], among))
     return rivals
 
 
-def _itself(runs: pl.DataFrame) -> list[Rival]:
-    """The same weights without refinement, where every seed's row has it."""
-    if runs[COARSE].has_nulls():
-        return []
-    return [Rival(ITSELF, f"`{runs['model'][0]}`, steps=0", user_recalls(runs, COARSE), None)]
+def _unrefined(runs: pl.DataFrame) -> Rival:
+    """The same weights without refinement."""
+    unrefined = runs.with_columns(pl.col(COARSE).alias(RECALLS), pl.lit(None, runs.schema[UNSEEN]).alias(UNSEEN))
+    return Rival(ITSELF, f"`{runs['model'][0]}`, steps=0", unrefined, None)
 
 
-def user_recalls(runs: pl.DataFrame, column: str = "user_recall@50") -> Recalls:
-    """Recall@50 of each test user, mean over seeds (U,)."""
-    return np.mean(runs[column].to_list(), axis=0, dtype=np.float64)
+def user_recalls(runs: pl.DataFrame, column: str) -> Recalls | None:
+    """Recall@50 of each test user, mean over the seeds that have it (U,); None where none has."""
+    known = runs[column].drop_nulls().to_list()
+    return np.mean(known, axis=0, dtype=np.float64) if known else None
 
 
 def verdict_table(found: list[Verdict]) -> Table:
@@ -103,50 +112,38 @@ def verdict_table(found: list[Verdict]) -> Table:
             verdict.data,
             f"`{verdict.ours}`",
             verdict.rival.name + (f", the best of {verdict.rival.among}" if verdict.rival.among else ""),
-            _percent(verdict.gain) or NONE,
-            f"{100 * verdict.gain.low:+.1f} … {100 * verdict.gain.high:+.1f} %" if verdict.gain else NONE,
             verdict.outcome,
+            *_cells(verdict.gain),
+            *_cells(verdict.unseen),
+            "{} / {}".format(*verdict.seeds),
         ]
         for verdict in found
     ]
-    return Table(["Data", "Model", "Against", "Gain", "95 % interval", "Verdict"], lines, words=3)
+    figures = ["Gain", "95 % interval", "History removed", "95 % interval", "Seeds"]
+    return Table(["Data", "Model", "Against", "Verdict", *figures], lines, words=4)
 
 
-def lead(found: list[Verdict], rows: pl.DataFrame) -> list[str]:
-    """The report's first sentences: what each of our models reached, and on which data."""
-    return [sentence for ours in OURS for sentence in _sentences(ours, found, rows)]
+def summary(found: list[Verdict]) -> Table:
+    """The report's first table: how each of our models stands to each goal, and on which data."""
+    outcomes = [outcome for outcome in OUTCOMES if outcome in {verdict.outcome for verdict in found}]
+    header = ["Model", "Against", *(outcome.capitalize() for outcome in outcomes)]
+    lines = []
+    for ours in OURS:
+        own = [verdict for verdict in found if verdict.ours == ours]
+        for goal in dict.fromkeys(verdict.rival.goal for verdict in own):
+            concerned = [verdict for verdict in own if verdict.rival.goal == goal]
+            cells = (
+                ", ".join(
+                    f"{each.data} {_percent(each.gain)}".rstrip() for each in concerned if each.outcome == outcome
+                )
+                for outcome in outcomes
+            )
+            lines.append([f"`{ours}`", goal, *(cell or NONE for cell in cells)])
+    return Table(header, lines, words=len(header))
 
 
-def _sentences(ours: str, found: list[Verdict], rows: pl.DataFrame) -> list[str]:
-    own = [verdict for verdict in found if verdict.ours == ours]
-    goals = dict.fromkeys(verdict.rival.goal for verdict in own)
-    sentences = [_sentence(ours, [verdict for verdict in own if verdict.rival.goal == goal]) for goal in goals]
-    added = {runs["data"][0]: steps_add(runs) for runs in rows.filter(model=ours).partition_by("data")}
-    changes = [f"{text} on {data}" for data, text in sorted(added.items()) if text != NONE]
-    if changes:
-        sentences.append(f"Refinement changes the Recall@50 of `{ours}` by {', '.join(changes)}.")
-    return sentences
-
-
-def _sentence(ours: str, found: list[Verdict]) -> str:
-    """How one of our models stands to one goal on all data, given in that order: wins, losses, the rest."""
-    goal = found[0].rival.goal
-    parts = []
-    for outcome, words in OUTCOMES.items():
-        data = [
-            f"{verdict.data} {_percent(verdict.gain)}".rstrip() + _against(verdict.rival)
-            for verdict in found
-            if verdict.outcome == outcome
-        ]
-        if data:
-            parts.append(f"{words} {goal} on {len(data)} of {len(found)} data sets ({', '.join(data)})")
-    return f"`{ours}` is {'; '.join(parts)}."
-
-
-def _against(rival: Rival) -> str:
-    if rival.among is None:
-        return ""
-    return f" against {rival.name}" + (", the only one run" if rival.among == 1 else "")
+def _cells(gain: Gain | None) -> list[str]:
+    return [_percent(gain), f"{100 * gain.low:+.1f} … {100 * gain.high:+.1f} %"] if gain else [NONE, NONE]
 
 
 def _percent(gain: Gain | None) -> str:
