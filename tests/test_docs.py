@@ -1,11 +1,13 @@
 """The documents keep up with the code: the tree, the settings, the models, the commands."""
 
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from models.lab.report import write_report
 from models.pipeline.presets import COUNTED, MODELS
 from service.settings import Settings
 from tests.conftest import dmi
@@ -44,6 +46,16 @@ def test_each_command_explains_itself_and_its_variables(command):
     assert shown.returncode == 0
     options = re.findall(r"--[a-z-]+(?= )", shown.stdout)
     assert shown.stdout.count("DMI_") >= len(set(options) - {"--help", "--no-promote"}) - 1
+
+
+def test_the_results_are_those_of_the_rows(tmp_path):
+    committed = (ROOT / "RESULTS.md").read_text()
+    shutil.copytree(ROOT / "results", tmp_path / "results", ignore=shutil.ignore_patterns("work"))
+    write_report(tmp_path / "results", tmp_path / "RESULTS.md")
+    assert (tmp_path / "RESULTS.md").read_text() == committed
+    first_table = re.search(r"^\| Data .*?(?=\n\n)", committed, re.MULTILINE | re.DOTALL)
+    assert first_table is not None
+    assert first_table.group() in README
 
 
 def test_make_lists_its_targets():

@@ -59,6 +59,24 @@ def test_baselines_with_our_additions_are_rivals_too_and_a_group_of_one_is_named
     assert added in text
 
 
+def test_the_first_table_has_every_model_on_every_data_set(tmp_path):
+    text = report(
+        tmp_path,
+        row("dmi-plus", recall=0.3),
+        row("dmi-plus", seed=1, recall=0.4),
+        row("popular", recall=0.05),
+        row("remi", recall=0.36),
+        row("remi", recall=0.2, data="shop"),
+    )
+    table = """
+| Data (test users) | `popular` | `remi` | `dmi-plus` |
+|---|---:|---:|---:|
+| films (200) | 5.00 | **36.00** | 35.00 |
+| shop (200) | – | **20.00** | – |
+"""
+    assert table in text
+
+
 def test_models_are_sorted_with_mean_and_spread_over_seeds_and_the_best_is_bold(tmp_path):
     text = report(tmp_path, row("remi", recall=0.1), row("dmi", recall=0.2), row("dmi", seed=1, recall=0.3))
     tables = text.partition("## Data by data")[2]

@@ -14,7 +14,17 @@ from models.files import atomic_file
 from models.lab.grid import DEFAULT
 from models.lab.plots import write_plots
 from models.lab.rows import RUNS_FILE, load_rows
-from models.lab.tables import ablation, comparison, current, diagnosis, mixed_revisions, refinement, sizes, unseen
+from models.lab.tables import (
+    ablation,
+    comparison,
+    current,
+    diagnosis,
+    mixed_revisions,
+    overview,
+    refinement,
+    sizes,
+    unseen,
+)
 from models.lab.tradeoff import trade_table, trades
 from models.lab.verdicts import summary, verdict_table, verdicts
 
@@ -43,6 +53,7 @@ def write_report(folder: Path, results: Path) -> None:
         autoescape=False,  # noqa: S701 — Markdown, not HTML
     )
     text = environment.get_template(TEMPLATE).render(
+        overview=overview(default),
         summary=summary(found),
         verdicts=verdict_table(found),
         trades=trade_table(trades(default)),

@@ -10,7 +10,8 @@ import polars as pl
 
 from models.lab.grid import DEFAULT
 from models.lab.rows import ACCURACY, METRICS, NEW, SCHEMA
-from models.pipeline.presets import Settings
+from models.lab.studies import OURS
+from models.pipeline.presets import COUNTED, MODELS, Settings
 
 RANKED_BY = "recall@50"
 JUDGED = ("valid_recall@50", RANKED_BY)
@@ -59,6 +60,20 @@ def _varied(settings: Settings, default: Settings) -> set[str]:
 def by_model(rows: pl.DataFrame, ranked_by: str = RANKED_BY) -> list[pl.DataFrame]:
     """The rows of each model, one for each seed, the best model first."""
     return sorted(rows.partition_by("model"), key=lambda runs: mean(runs[ranked_by]), reverse=True)
+
+
+def overview(rows: pl.DataFrame) -> Table:
+    """Recall@50 of every model on every data set: mean over seeds in percent, the best in bold."""
+    order = (*COUNTED, *(name for name in MODELS if name not in OURS), *reversed(OURS))
+    models = [name for name in order if name in rows["model"]]
+    lines = []
+    for part in rows.sort("data").partition_by("data", maintain_order=True):
+        recalls = {name: mean(part.filter(model=name)[RANKED_BY]) for name in models}
+        shown = {name: f"{100 * value:.2f}" if value >= 0 else NONE for name, value in recalls.items()}
+        best = max(recalls, key=lambda name: recalls[name])
+        shown[best] = f"**{shown[best]}**"
+        lines.append([f"{part['data'][0]} ({part['num_test_users'][0]:,})", *shown.values()])
+    return Table(["Data (test users)", *(f"`{name}`" for name in models)], lines)
 
 
 def comparison(rows: pl.DataFrame) -> Table:
