@@ -11,7 +11,7 @@ StudyName = Literal["compare", "ablations", "interests", "additions"]
 OURS = ("dmi-plus", "dmi")
 # What ours are measured against: the best of these, and each of those.
 MULTI_INTEREST = ("mind", "comirec-sa", "comirec-dr", "remi")
-OTHERS = ("sasrec", "gru4rec", "itemknn")
+OTHERS = ("sasrec-plus", "sasrec", "gru4rec", "itemknn")
 
 # One value at a time is changed; a value that a model has anyway is not run twice.
 ABLATIONS: dict[str, tuple[float | str, ...]] = {

@@ -59,6 +59,7 @@ SPACES: dict[str, Space] = {
     "mind": _COMMON | _INTERESTS,
     "gru4rec": _COMMON | _BLOCKS,
     "sasrec": _COMMON | _BLOCKS,
+    "sasrec-plus": _COMMON | _BLOCKS | {"horizon": CategoricalDistribution([1, 5, 10, 20])},
     "itemknn": {
         "neighbours": CategoricalDistribution([50, 200, 800]),
         "shrinkage": FloatDistribution(1, 300, log=True),

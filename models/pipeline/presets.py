@@ -22,6 +22,7 @@ LONG = 20  # events: half the training users have at least as many
 
 # One pass trains every position of a history, so a batch needs fewer users.
 _CAUSAL: Settings = {"batch_size": 128, "first_target": 1}
+_SASREC: Settings = {"steps": 0, "encoder": "transformer", "extractor": "newest", "num_interests": 1, **_CAUSAL}
 MODELS: dict[str, Settings] = {
     "dmi": {"hardness": 1.0, "routing": 10.0},
     "dmi-plus": {
@@ -35,7 +36,8 @@ MODELS: dict[str, Settings] = {
     "remi": {"steps": 0, "hardness": 1.0, "routing": 100.0},
     "mind": {"steps": 0, "extractor": "b2i-routing"},
     "gru4rec": {"steps": 0, "encoder": "gru", "extractor": "newest", "num_interests": 1, **_CAUSAL},
-    "sasrec": {"steps": 0, "encoder": "transformer", "extractor": "newest", "num_interests": 1, **_CAUSAL},
+    "sasrec": _SASREC,
+    "sasrec-plus": {**_SASREC, "item_vectors": "cooccurrence"},  # with the start of `dmi-plus`
 }
 # Counted, not trained: no network.
 COUNTED: dict[str, type[PopularConfig] | type[NeighboursConfig]] = {
