@@ -34,6 +34,9 @@ WIDTH, HEIGHT = 3.6, 2.8  # inches of one data set's part
 LEGEND = 1.2  # inches
 IN_A_ROW = 3  # parts; more would be too small to read on a page
 
+# The same in every figure, and no two alike; a model that is no more is grey.
+COLOURS = dict(zip((*MODELS, *COUNTED), (*(f"C{number}" for number in range(10)), "black"), strict=True))
+
 Curve = tuple[Sequence[float], Sequence[float]]
 Curves = dict[str, Curve]
 
@@ -101,15 +104,11 @@ def _draw(path: Path, curves: dict[str, Curves], x: str, y: str) -> None:
             axes = figure.add_subplot(rows, columns, place)
             for model, (xs, ys) in lines.items():
                 width = 2 if model in OURS else 1
-                (drawn[model],) = axes.plot(xs, ys, color=_colour(model), marker="o", markersize=4, linewidth=width)
+                (drawn[model],) = axes.plot(
+                    xs, ys, color=COLOURS.get(model, "grey"), marker="o", markersize=4, linewidth=width
+                )
             axes.set(title=data, xlabel=x, ylabel=y)
             axes.locator_params(axis="x", integer=True)
         figure.legend(list(drawn.values()), list(drawn), loc="outside right upper", frameon=False)
         with atomic_file(path) as temporary:
             figure.savefig(temporary, format="svg", metadata={"Date": None, "Creator": None})
-
-
-def _colour(model: str) -> str:
-    """The same in every figure."""
-    names = (*MODELS, *COUNTED)
-    return f"C{names.index(model)}" if model in names else "black"
