@@ -33,16 +33,16 @@ def measure(retriever: Retriever, dataset: Dataset) -> Row:
     by_step = [candidates(retriever, users.histories, steps) for steps in range(retriever.steps + 1)]
     recalls, final = [user_recall(found.rows, users.targets) for found in by_step], by_step[-1]
     report = report_answers({name: final.rows[:, :DEPTH]}, dataset, "test", exclude_seen=False)
-    unseen = recommend(retriever, users.histories, exclude_seen=True)
+    unseen = user_metrics(recommend(retriever, users.histories, exclude_seen=True), users.targets)
     row = {
         **report.metrics[name],
         "num_test_users": len(users.targets),
         "user_recall@50": recalls[-1],
         "user_coarse_recall@50": recalls[0] if retriever.steps else None,
-        "user_new_recall@50": user_recall(unseen, users.targets),
+        "user_new_recall@50": unseen["recall@50"],
         "step_recall@50": [float(each.mean()) for each in recalls],
         **by_lambda(final, item_categories(dataset), users.targets),
-        **{NEW + metric: value for metric, value in ranking_metrics(unseen, users.targets).items()},
+        **{NEW + metric: float(values.mean()) for metric, values in unseen.items()},
         **times(retriever, users.histories),
     }
     if isinstance(retriever, MultiInterest):

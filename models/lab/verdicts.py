@@ -63,12 +63,14 @@ def verdicts(rows: pl.DataFrame) -> list[Verdict]:
 
 
 def _verdict(own: pl.DataFrame, rival: Rival) -> Verdict:
-    gains = {}
-    for column in (RECALLS, UNSEEN):
-        recalls = user_recalls(own, column), user_recalls(rival.runs, column)
-        gains[column] = None if recalls[0] is None or recalls[1] is None else relative_gain(recalls[0], recalls[1])
     data, ours = own.select("data", "model").row(0)
-    return Verdict(data, ours, rival, (len(own), len(rival.runs)), gains[RECALLS], gains[UNSEEN])
+    gain, unseen = (_gain(own, rival.runs, column) for column in (RECALLS, UNSEEN))
+    return Verdict(data, ours, rival, (len(own), len(rival.runs)), gain, unseen)
+
+
+def _gain(own: pl.DataFrame, theirs: pl.DataFrame, column: str) -> Gain | None:
+    ours, others = user_recalls(own, column), user_recalls(theirs, column)
+    return None if ours is None or others is None else relative_gain(ours, others)
 
 
 def _rivals(runs: pl.DataFrame) -> list[Rival]:
