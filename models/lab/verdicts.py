@@ -64,13 +64,14 @@ def verdicts(rows: pl.DataFrame) -> list[Verdict]:
 
 def _verdict(own: pl.DataFrame, rival: Rival) -> Verdict:
     data, ours = own.select("data", "model").row(0)
-    gain, unseen = (_gain(own, rival.runs, column) for column in (RECALLS, UNSEEN))
+    same = rival.goal == ITSELF
+    gain, unseen = (_gain(own, rival.runs, column, same) for column in (RECALLS, UNSEEN))
     return Verdict(data, ours, rival, (len(own), len(rival.runs)), gain, unseen)
 
 
-def _gain(own: pl.DataFrame, theirs: pl.DataFrame, column: str) -> Gain | None:
-    ours, others = user_recalls(own, column), user_recalls(theirs, column)
-    return None if ours is None or others is None else relative_gain(ours, others)
+def _gain(own: pl.DataFrame, theirs: pl.DataFrame, column: str, same: bool) -> Gain | None:
+    ours, others = _user_recalls(own, column), _user_recalls(theirs, column)
+    return None if ours is None or others is None else relative_gain(ours, others, same)
 
 
 def _rivals(runs: pl.DataFrame) -> list[Rival]:
@@ -101,10 +102,10 @@ def _unrefined(runs: pl.DataFrame) -> Rival:
     return Rival(ITSELF, f"`{runs['model'][0]}`, steps=0", unrefined, None)
 
 
-def user_recalls(runs: pl.DataFrame, column: str) -> Recalls | None:
-    """Recall@50 of each test user, mean over the seeds that have it (U,); None where none has."""
+def _user_recalls(runs: pl.DataFrame, column: str) -> Recalls | None:
+    """Recall@50 of each test user by each seed that has it (S, U); None where none has."""
     known = runs[column].drop_nulls().to_list()
-    return np.mean(known, axis=0, dtype=np.float64) if known else None
+    return np.array(known, dtype=np.float64) if known else None
 
 
 def verdict_table(found: list[Verdict]) -> Table:
