@@ -86,8 +86,9 @@ def test_each_run_is_done_once_and_one_that_fails_stops_no_other(small, tmp_path
         assert row["step_recall@50"][-1] == row["recall@50"] == row["lambda_recall"][0]
         if row["model"] == "dmi":
             assert np.mean(row["user_coarse_recall@50"]) == pytest.approx(row["step_recall@50"][0])
+            assert len(row["user_new_coarse_recall@50"]) == 30
         else:
-            assert row["user_coarse_recall@50"] is None
+            assert row["user_coarse_recall@50"] is row["user_new_coarse_recall@50"] is None
         assert row["steps_done"] == 20
         assert min(row["train_seconds"], row["encode_ms"], row["answer_ms"] - row["encode_ms"]) > 0
     report = (tmp_path / "RESULTS.md").read_text()

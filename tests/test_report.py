@@ -100,9 +100,14 @@ def test_refinement_ablations_and_interests_are_shown_where_there_are_any(tmp_pa
 
 def test_a_model_is_told_from_itself_without_refinement_over_the_seeds_that_measured_it(tmp_path):
     coarse = {"user_coarse_recall@50": 0.16 * USERS}
-    text = report(tmp_path, row("dmi", **coarse), row("dmi", seed=1, recall=0.3), row("dmi-plus"))
+    removed = {"user_new_recall@50": 0.1 * USERS}
+    text = report(tmp_path, row("dmi", **coarse, **removed), row("dmi", seed=1, recall=0.3), row("dmi-plus"))
     assert "| `dmi` | itself without refinement | films +25.0 % |" in text
     assert "| films | `dmi` | `dmi`, steps=0 | better | +25.0 % | +25.0 … +25.0 % | – | – | 1 / 1 |" in text
+    both = {**coarse, "user_new_recall@50": 0.3 * USERS, "user_new_coarse_recall@50": 0.4 * USERS}
+    text = report(tmp_path, row("dmi", seed=2, **both))
+    gains = "+25.0 % | +25.0 … +25.0 % | -25.0 % | -25.0 … -25.0 % | 2 / 2 |"
+    assert f"| films | `dmi` | `dmi`, steps=0 | better | {gains}" in text
     assert "`dmi-plus`, steps=0" not in text
 
 

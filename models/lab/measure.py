@@ -33,13 +33,18 @@ def measure(retriever: Retriever, dataset: Dataset) -> Row:
     by_step = [candidates(retriever, users.histories, steps) for steps in range(retriever.steps + 1)]
     recalls, final = [user_recall(found.rows, users.targets) for found in by_step], by_step[-1]
     report = report_answers({name: final.rows[:, :DEPTH]}, dataset, "test", exclude_seen=False)
-    unseen = user_metrics(recommend(retriever, users.histories, exclude_seen=True), users.targets)
+    new_by_step = {
+        steps: user_metrics(recommend(retriever, users.histories, exclude_seen=True, steps=steps), users.targets)
+        for steps in {0, retriever.steps}
+    }
+    unseen = new_by_step[retriever.steps]
     row = {
         **report.metrics[name],
         "num_test_users": len(users.targets),
         "user_recall@50": recalls[-1],
         "user_coarse_recall@50": recalls[0] if retriever.steps else None,
         "user_new_recall@50": unseen["recall@50"],
+        "user_new_coarse_recall@50": new_by_step[0]["recall@50"] if retriever.steps else None,
         "step_recall@50": [float(each.mean()) for each in recalls],
         **by_lambda(final, item_categories(dataset), users.targets),
         **{NEW + metric: float(values.mean()) for metric, values in unseen.items()},

@@ -43,7 +43,8 @@ SCHEMA = pl.Schema(
         "valid_recall@50": pl.Float64(),
         "user_recall@50": pl.List(pl.Float32()),  # of each test user
         "user_coarse_recall@50": pl.List(pl.Float32()),  # the same with the interests as extracted; null without steps
-        "user_new_recall@50": pl.List(pl.Float32()),  # the same as served by default: without items of the history
+        "user_new_recall@50": pl.List(pl.Float32()),  # as served by default: without items of the history
+        "user_new_coarse_recall@50": pl.List(pl.Float32()),  # both
         "step_recall@50": pl.List(pl.Float64()),  # after 0 … S refinement steps
         "lambda": pl.List(pl.Float64()),  # strengths of diversification, and what 50 candidates are worth at each
         "lambda_recall": pl.List(pl.Float64()),

@@ -13,7 +13,8 @@ from models.lab.studies import ADDITIONS, MULTI_INTEREST, OTHERS, OURS
 from models.lab.tables import NONE, RANKED_BY, Table, mean
 
 RECALLS = "user_recall@50"
-COARSE, UNSEEN = "user_coarse_recall@50", "user_new_recall@50"
+UNSEEN = "user_new_recall@50"
+COARSE, UNSEEN_COARSE = "user_coarse_recall@50", "user_new_coarse_recall@50"
 GROUP = f"the best of {', '.join(f'`{name}`' for name in MULTI_INTEREST)}"
 ADDED = "the best baseline with one of our additions"
 ITSELF = "itself without refinement"
@@ -70,6 +71,8 @@ def _verdict(own: pl.DataFrame, rival: Rival) -> Verdict:
 
 
 def _gain(own: pl.DataFrame, theirs: pl.DataFrame, column: str, same: bool) -> Gain | None:
+    if same:
+        own = own.filter(theirs[column].is_not_null())
     ours, others = _user_recalls(own, column), _user_recalls(theirs, column)
     return None if ours is None or others is None else relative_gain(ours, others, same)
 
@@ -98,7 +101,7 @@ def _rivals(runs: pl.DataFrame) -> list[Rival]:
 
 def _unrefined(runs: pl.DataFrame) -> Rival:
     """The same weights without refinement."""
-    unrefined = runs.with_columns(pl.col(COARSE).alias(RECALLS), pl.lit(None, runs.schema[UNSEEN]).alias(UNSEEN))
+    unrefined = runs.with_columns(pl.col(COARSE).alias(RECALLS), pl.col(UNSEEN_COARSE).alias(UNSEEN))
     return Rival(ITSELF, f"`{runs['model'][0]}`, steps=0", unrefined, None)
 
 
