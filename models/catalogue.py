@@ -41,9 +41,9 @@ class Catalogue:
         try:
             table = pl.read_parquet(path, columns=["item", "title", "category", "categories"], glob=False)
         except pl.exceptions.PolarsError as error:
-            raise InputError(f"{path} cannot be read ({str(error).splitlines()[0]}); build the bundle again") from None
+            raise InputError(f"{path} cannot be read ({str(error).splitlines()[0]}); make its folder again") from None
         if table["item"].to_list() != item_ids:
-            raise InputError(f"{path} lists other items than item_ids.json; build the bundle again")
+            raise InputError(f"{path} lists other items than item_ids.json; make its folder again")
         return cls(item_ids, rows, table)
 
     def __len__(self) -> int:

@@ -16,7 +16,7 @@ from fastapi.routing import APIRoute
 
 from models.index import use_one_core
 from service import errors, metrics
-from service.batcher import Batcher
+from service.batcher import NUM_WORKERS, Batcher
 from service.guard import Guard
 from service.match_service import MatchService
 from service.middleware import RequestMiddleware
@@ -53,7 +53,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             await service.adopt(lineup)
             batcher = Batcher(service.match, settings.max_batch)
             reloader = Reloader(settings.artifacts, service, settings.reload_interval)
-            app.state.parts = Parts(settings, service, batcher, reloader, store)
+            gate = asyncio.Semaphore(NUM_WORKERS * settings.max_batch)
+            app.state.parts = Parts(settings, service, batcher, gate, reloader, store)
             batcher.start()
             background = [asyncio.create_task(reloader.follow()), asyncio.create_task(store.ping_forever())]
             if in_main_thread:

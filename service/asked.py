@@ -64,4 +64,4 @@ class Asked(NamedTuple):
     def scope(self, number: int) -> Hashable:
         """Equal for users who can be searched for together; `number` is the user's own."""
         alone = number if len(self.excluded) > LONG_EXCLUSION else None
-        return self.categories, self.merge, self.diversity > 0, alone
+        return self.categories, self.merge, self.diversity > 0, len(self.given), alone

@@ -16,6 +16,7 @@ from service.trail import TRAILS, Answered, Batch, Trail
 # Two: one batch waits for Redis while the other computes.
 NUM_WORKERS = 2
 AGE_SECONDS = 1.0  # between looks at how long batches have been under way
+STUCK_SECONDS = 30.0  # no batch takes so long: the thread that computes hangs
 
 
 class Waiting(NamedTuple):
@@ -45,7 +46,8 @@ class Batcher:
     @property
     def alive(self) -> bool:
         """Whether queued requests will be answered."""
-        return bool(self._workers) and not any(worker.done() for worker in self._workers)
+        running = bool(self._workers) and not any(worker.done() for worker in self._workers)
+        return running and self._age() < STUCK_SECONDS
 
     async def submit(self, query: Query) -> Match:
         """Queue one query and wait for its answer."""
@@ -101,6 +103,10 @@ class Batcher:
     async def _show_age(self) -> None:
         """The thread that computes may hang; this does not."""
         while True:
-            now = time.perf_counter()
-            metrics.BATCH_AGE.set(now - min(self._under_way, default=now))
+            metrics.BATCH_AGE.set(self._age())
             await asyncio.sleep(AGE_SECONDS)
+
+    def _age(self) -> float:
+        """Seconds that the oldest batch has been under way."""
+        now = time.perf_counter()
+        return now - min(self._under_way, default=now)

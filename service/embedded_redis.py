@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import logging
 import re
 import shutil
 import subprocess
@@ -20,6 +21,7 @@ from redis.exceptions import BusyLoadingError, RedisError
 
 from models.errors import InputError
 
+logger = logging.getLogger(__name__)
 START_SECONDS = 10.0
 CONNECT_SECONDS = 3.0
 LONGEST_SOCKET_PATH = 100  # the kernel's limit is 107 bytes
@@ -102,10 +104,10 @@ def _wait(server: subprocess.Popen[bytes] | None, socket: Path, log: Path) -> No
 
 
 @contextmanager
-def redis_at(url: str | None, artifacts: Path) -> Iterator[str]:
-    """Yield `url` once it answers, or the URL of an embedded Redis beside the bundles where there is none.
+def redis_at(url: str | None, artifacts: Path, required: bool = True) -> Iterator[str]:
+    """Yield `url`, or the URL of an embedded Redis beside the bundles where it is None.
 
-    Raises InputError for what is no Redis URL and RuntimeError where nothing answers.
+    Raises InputError for what is no Redis URL and, where it is `required`, RuntimeError where nothing answers.
     """
     if url is None:
         with embedded_redis(artifacts / "redis") as embedded:
@@ -117,8 +119,10 @@ def redis_at(url: str | None, artifacts: Path) -> Iterator[str]:
     except (ValueError, TypeError) as error:  # no URL, or one with an unknown option
         raise InputError(f"--redis {without_password(url)}: {error}") from None
     except RedisError as error:
-        where = without_password(url)
-        raise RuntimeError(f"no Redis answers at {where} ({error}); start one, or leave out --redis") from None
+        message = f"no Redis answers at {without_password(url)} ({error})"
+        if required:
+            raise RuntimeError(f"{message}; start one, or leave out --redis") from None
+        logger.warning("%s: answers are degraded until one does", message)
     yield url
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -13,6 +14,7 @@ from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+logger = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
 EXAMPLES = {
     401: "give Authorization: Bearer <one of DMI_API_KEYS>",
@@ -91,4 +93,6 @@ def install(app: FastAPI) -> None:
     async def _http(request: Request, error: HTTPException) -> Response:
         if error.status_code == 400 and "parsing the body" in error.detail:  # bytes that are no text, endless nesting
             return Problem(422, "body: is no JSON").response()
+        if error.status_code == HTTPStatus.SERVICE_UNAVAILABLE and error.__cause__ is not None:
+            logger.warning("%s: %s", error.detail, error.__cause__)  # the caller cannot do anything about it, we can
         return Problem(error.status_code, error.detail, error.headers).response()

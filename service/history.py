@@ -42,7 +42,7 @@ return {accepted, duplicates}
 
 
 class Behaviour(NamedTuple):
-    """An event to store; `timestamp` in seconds, now where it is None."""
+    """An event to store; `timestamp` in seconds, now where it is None or in the future."""
 
     user_id: str
     item_id: str
@@ -94,7 +94,8 @@ class HistoryStore:
         now = time.time_ns()
         arguments: dict[str, list[str | float]] = defaultdict(lambda: [self._limit, self._ttl])
         for order, event in enumerate(events, start=now):
-            timestamp = now / 1e9 if event.timestamp is None else event.timestamp
+            # A clock that is ahead would keep its events the newest, and have later ones trimmed away.
+            timestamp = now / 1e9 if event.timestamp is None else min(event.timestamp, now / 1e9)
             member = _member(order, event.item_id, event.kind)
             arguments[event.user_id] += [repr(timestamp), event.event_id or "", member]
         pipe = self._redis.pipeline(transaction=False)

@@ -28,14 +28,16 @@ class Interests(NamedTuple):
     histories: Rows  # (B, L)
 
     def of(self, numbers: Sequence[int]) -> Interests:
-        """Those of some of the users."""
-        if len(numbers) == len(self.queries):
-            return self
+        """Those of some of the users, and as many as these have: nobody is searched for with what another gave."""
         users = np.array(numbers)
+        present = self.present[users]
+        most = present.shape[1] - int(present.any(axis=0)[::-1].argmax())
+        if len(users) == len(self.queries) and most == present.shape[1]:
+            return self
         return Interests(
-            self.queries[users],
-            self.present[users],
-            self.weights[users],
+            self.queries[users, :most],
+            present[:, :most],
+            self.weights[users, :most],
             self.encoded.of(users),
             self.histories[users],
         )

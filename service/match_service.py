@@ -84,7 +84,8 @@ class MatchService:
 
     async def _catch_up(self, lineup: Lineup) -> None:
         changes = (await self._store.read([], lineup.since)).changes
-        await asyncio.get_running_loop().run_in_executor(self._executor, lineup.apply, changes)
+        if changes.changes:  # else nothing waits for the thread: not events that are stored, not /version
+            await asyncio.get_running_loop().run_in_executor(self._executor, lineup.apply, changes)
 
     async def _read(self, queries: Sequence[Query], lineup: Lineup) -> tuple[list[History], Changes, bool]:
         """What is stored of each query's user, what changed of the items, and whether neither could be read."""

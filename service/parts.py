@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated, Any, NamedTuple
 
 import orjson
@@ -21,6 +22,7 @@ class Parts(NamedTuple):
     settings: Settings
     service: MatchService
     batcher: Batcher
+    gate: asyncio.Semaphore  # what all POST /match together may have queued: others' requests take their turns between
     reloader: Reloader
     store: Store
 

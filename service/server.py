@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import uvicorn
 
 from models.bundle import current, load_bundle
+from models.errors import InputError
 from service.embedded_redis import redis_at
 from service.logs import configure
 from service.metrics import MULTIPROCESS_DIR
@@ -36,10 +37,17 @@ def run_server(artifacts: Path, redis: str | None, host: str, port: int, workers
     # Say what is wrong here, once and before anything is started, rather than from every worker.
     settings = Settings()
     log = configure(settings.log_format, settings.log_level)
-    version = load_bundle(current(artifacts)).version  # the workers load it for themselves
+    version = first_version(artifacts, settings.fallback)  # the workers load it for themselves
     check_port(host, port)
-    with redis_at(redis, artifacts) as url, tempfile.TemporaryDirectory(prefix="dmi-metrics-") as folder:
-        os.environ |= {"DMI_ARTIFACTS": str(artifacts.resolve()), "DMI_REDIS": url, "DMI_FALLBACK": version}
+    with (
+        redis_at(redis, artifacts, required=False) as url,
+        tempfile.TemporaryDirectory(prefix="dmi-metrics-") as folder,
+    ):
+        os.environ |= {
+            "DMI_ARTIFACTS": str(artifacts.resolve()),
+            "DMI_REDIS": url,
+            "DMI_FALLBACK": settings.fallback or version,
+        }
         if workers > 1:  # prometheus_client reads this variable when a worker imports it
             os.environ[MULTIPROCESS_DIR] = folder
         started = {"version": version, "workers": workers, "host": host, "port": port}
@@ -53,6 +61,7 @@ def run_server(artifacts: Path, redis: str | None, host: str, port: int, workers
             "http": "httptools",
             "access_log": False,
             "log_config": log,
+            "timeout_keep_alive": settings.keep_alive,
             "timeout_graceful_shutdown": GRACE_SECONDS,
             "timeout_worker_healthcheck": START_SECONDS,
         }
@@ -61,6 +70,17 @@ def run_server(artifacts: Path, redis: str | None, host: str, port: int, workers
         else:
             config = uvicorn.Config("service.app:create_app", **options)
             Supervisor(config, sockets=[config.bind_socket()]).run()
+
+
+def first_version(artifacts: Path, fallback: str | None) -> str:
+    """The promoted version or, where that is damaged, the fallback; InputError where neither is sound."""
+    try:
+        return load_bundle(current(artifacts)).version
+    except InputError as error:
+        if fallback is None:
+            raise
+        logger.error("starting with the fallback: %s", error)
+        return load_bundle(artifacts / fallback).version
 
 
 def shown(settings: Settings) -> dict[str, Any]:

@@ -55,10 +55,14 @@ def first_lineup(artifacts: Path, fallback: str | None) -> Lineup:
 
 
 def _load(path: Path) -> Matcher:
-    """A matcher that has walked the request path once: first calls allocate and import, and no user should wait."""
+    """A matcher that has walked the request path once: first calls allocate and import, and no user should wait.
+
+    Raises InputError where the files are sound and the model fails all the same, on this machine or on any.
+    """
     matcher = Matcher(LiveBundle(load_bundle(path)))
     item = matcher.live.base.catalogue.item_id(1)
-    matcher.match([Query(history=[item]), Query()])
+    if any(answer.degraded for answer in matcher.match([Query(history=[item]), Query()])):
+        raise InputError(f"{path}: the model fails, the log says how; serve another version or build it again")
     return matcher
 
 
@@ -136,7 +140,8 @@ class Reloader:
                 await asyncio.wait_for(self._asked.wait(), self._interval)
             self._asked.clear()
             try:
-                if _said(self._artifacts) != self._refused:
+                # In a thread: a shared folder may stall, and what is in memory goes on serving.
+                if await asyncio.to_thread(_said, self._artifacts) != self._refused:
                     await self.reload()
             except Exception as error:  # whatever is wrong with a new version, the old one goes on
                 logger.error("still serving %s: %s", self._service.lineup.promoted.version, error)

@@ -70,9 +70,15 @@ class Settings(BaseSettings):
     body_timeout: Annotated[float, Gt(0), Le(3600)] = Field(
         10.0, description="seconds until a request body must be whole; later ones get 408"
     )
+    keep_alive: Annotated[int, Ge(1), Le(86_400)] = Field(
+        75,
+        description="seconds until an idle connection is closed; more than the balancer's, or that sends on a closed one",
+    )
     reload_interval: Annotated[float, Gt(0)] = Field(1.0, description="seconds between looks at `current`")
     fallback: str | None = Field(
-        None, description="version to start with where the promoted one is damaged; set by `dmi serve`"
+        None,
+        description="version to start with where the promoted one is damaged; unset: a worker that is replaced has the "
+        "one that the service started with",
     )
     admin_token: SecretStr | None = Field(
         None, description="bearer token of the admin and item routes; unset turns them off"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from typing import NamedTuple, Self
 
@@ -11,6 +12,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from models.changes import Changes
 from service import metrics
@@ -20,6 +22,8 @@ from service.settings import Settings
 
 MAX_CONNECTIONS = 32
 PING_SECONDS = 5.0
+HANGS_AFTER = 4  # reads that timed out in a row; a single slow command degrades the answers that waited for it alone
+ASK_AGAIN_SECONDS = 1.0
 
 
 class Read(NamedTuple):
@@ -34,6 +38,7 @@ class Store:
 
     def __init__(self, redis: Redis, settings: Settings) -> None:
         self._redis = redis
+        self._timeouts, self._asked_again = 0, 0.0  # reads without an answer in a row, and when the next may be tried
         self.histories = HistoryStore(redis, settings.history_limit, settings.history_ttl, settings.event_weights)
         self.items = ItemStore(redis)
 
@@ -68,7 +73,28 @@ class Store:
             await asyncio.sleep(PING_SECONDS)
 
     async def read(self, user_ids: Sequence[str], since: int) -> Read:
-        """The history of each user and the items changed after `since`: a second round trip only if there are any."""
+        """The history of each user and the items changed after `since`: a second round trip only if there are any.
+
+        A Redis that hangs would have every batch wait for its timeout: after some of these in a row it is asked once
+        in a while, and the other reads raise TimeoutError at once.
+        """
+        now = time.monotonic()
+        if self._timeouts >= HANGS_AFTER:
+            if now < self._asked_again:
+                raise RedisTimeoutError("it has not answered the last reads in time, and is asked again in a moment")
+            self._asked_again = now + ASK_AGAIN_SECONDS
+        try:
+            found = await self._read(user_ids, since)
+        except RedisError as error:
+            # A connection that is not even made in time is a ConnectionError with the timeout as its cause.
+            if isinstance(error, RedisTimeoutError) or isinstance(error.__cause__, RedisTimeoutError):
+                self._timeouts += 1
+                self._asked_again = time.monotonic() + ASK_AGAIN_SECONDS
+            raise
+        self._timeouts = 0
+        return found
+
+    async def _read(self, user_ids: Sequence[str], since: int) -> Read:
         pipe = self._redis.pipeline(transaction=False)
         self.items.ask(pipe)
         for user_id in user_ids:

@@ -18,7 +18,9 @@ async def until(condition) -> None:
             await asyncio.sleep(0.01)
 
 
-def test_a_batch_that_hangs_grows_old_and_is_forgotten_once_it_is_answered():
+def test_a_batch_that_hangs_grows_old_and_is_forgotten_once_it_is_answered(monkeypatch):
+    monkeypatch.setattr("service.batcher.STUCK_SECONDS", 0.5)
+
     async def hang_and_go_on() -> None:
         gate = asyncio.Event()
 
@@ -28,12 +30,15 @@ def test_a_batch_that_hangs_grows_old_and_is_forgotten_once_it_is_answered():
 
         batcher = Batcher(match, 16)
         batcher.start()
+        assert batcher.alive
         asking = asyncio.create_task(batcher.submit(Query()))
         await until(lambda: age() > 1)
+        assert not batcher.alive  # nothing is sent here that would not be answered
         gate.set()
         await asyncio.wait([asking])
         assert str(asking.exception()) == "hung"
         await until(lambda: age() == 0)
+        assert batcher.alive
         await batcher.close()
 
     asyncio.run(hang_and_go_on())

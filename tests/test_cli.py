@@ -132,18 +132,17 @@ def test_a_demo_does_not_touch_a_folder_of_something_else(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
-def test_an_unreachable_redis_ends_with_1(artifacts, dataset):
+def test_an_unreachable_redis_ends_with_1(dataset):
     url = f"redis://127.0.0.1:{free_port()}"
-    for command in (["serve", "--artifacts", artifacts], ["load", dataset.path]):
-        assert f"no Redis answers at {url}" in refused(dmi(*command, "--redis", url), 1)
+    assert f"no Redis answers at {url}" in refused(dmi("load", dataset.path, "--redis", url), 1)
 
 
-def test_a_password_in_the_url_of_redis_is_not_shown(artifacts):
-    for url in (
-        f"redis://:the-secret@127.0.0.1:{free_port()}",
-        "redis://me:the-secret@127.0.0.1/0?colour=red&password=the-secret",
+def test_a_password_in_the_url_of_redis_is_not_shown(artifacts, dataset):
+    for command, url in (
+        (["load", dataset.path], f"redis://:the-secret@127.0.0.1:{free_port()}"),
+        (["serve", "--artifacts", artifacts], "redis://me:the-secret@127.0.0.1/0?colour=red&password=the-secret"),
     ):
-        finished = dmi("serve", "--artifacts", artifacts, "--redis", url)
+        finished = dmi(*command, "--redis", url)
         assert "redis://…@127.0.0.1" in finished.stderr
         assert "the-secret" not in finished.stdout + finished.stderr
 

@@ -1,5 +1,8 @@
 """Evaluation: a run and its bundle measure the same, and the service the same as both."""
 
+import shutil
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -142,6 +145,20 @@ def test_data_prepared_anew_are_refused(bundle, planted, tmp_path):
         prepare(tmp_path / "events.csv", tmp_path / "data", None, 5, bar)
     with pytest.raises(InputError, match="was prepared again since: its rows are other items"):
         evaluate(bundle.path, load_dataset(tmp_path / "data"), "test", exclude_seen=False)
+
+
+def test_a_run_is_not_judged_by_users_that_it_was_trained_on(run, dataset):
+    """The same items from another log: the split is drawn anew."""
+    others = replace(dataset, user_ids=dataset.user_ids[::-1])
+    with pytest.raises(InputError, match="its test users may be among those that the model was trained on"):
+        evaluate(run, others, "test", exclude_seen=False)
+
+
+def test_a_damaged_items_file_is_a_message(run, dataset, tmp_path):
+    shutil.copytree(dataset.path, tmp_path / "data")
+    (tmp_path / "data" / "items.parquet").write_bytes(b"PAR1")
+    with pytest.raises(InputError, match=r"items.parquet cannot be read .* make its folder again"):
+        evaluate(run, load_dataset(tmp_path / "data"), "test", exclude_seen=False)
 
 
 def test_repeated_items_are_reported_both_ways(run, tmp_path):

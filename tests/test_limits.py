@@ -46,6 +46,22 @@ def test_a_slow_answer_to_a_body_that_arrived_is_no_slow_body(artifacts, tmp_pat
         assert service.client.post("/match", json={"requests": [{"user_id": "ann"}]}).status_code == 200
 
 
+def test_large_posts_leave_room_in_the_queue(artifacts, tmp_path):
+    """Whatever many of them ask for, at most what the two workers take at once waits before somebody else's request."""
+    with (
+        embedded_redis(tmp_path / "redis") as url,
+        serving(artifacts, url, tmp_path / "log", DMI_MAX_BATCH="1", DMI_REDIS_TIMEOUT="60") as service,
+        Redis.from_url(url) as redis,
+        ThreadPoolExecutor(6) as pool,
+    ):
+        redis.execute_command("CLIENT", "PAUSE", 3000)
+        body = {"requests": [{"user_id": "ann"}] * 4}
+        under_way = [pool.submit(service.client.post, "/match", json=body) for _ in range(6)]
+        wait_until(lambda: series_of(service)["dmi_inflight"] >= 7, "the requests to arrive")
+        assert series_of(service)["dmi_queue_length"] == 0  # two are computed, the others wait outside
+        assert [one.result().status_code for one in under_way] == [200] * 6
+
+
 def test_what_cannot_be_answered_before_the_service_stops_is_to_be_asked_again(artifacts, tmp_path):
     """Redis is silent for longer than the service waits for its last answers."""
     log = tmp_path / "log"

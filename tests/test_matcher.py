@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from models.errors import InputError
+from models.multi_interest import MultiInterest
 from service.matcher import Matcher
 from service.query import Query
 from tests.conftest import Service
@@ -38,6 +39,25 @@ def test_it_answers_what_the_service_answers(service: Service, bundle):
             assert answer.item_ids == [candidate["item_id"] for candidate in expected["candidates"]]
             assert answer.scores == [candidate["score"] for candidate in expected["candidates"]]
             assert (answer.version, answer.source) == (expected["version"], expected["source"])
+
+
+def test_nobody_is_searched_for_with_what_another_gave(bundle, monkeypatch):
+    searched = []
+    search = MultiInterest.search
+
+    def noted(self, queries, count, allowed=None):
+        searched.append(queries.shape[:2])
+        return search(self, queries, count, allowed)
+
+    monkeypatch.setattr(MultiInterest, "search", noted)
+    session, own = ["yoga-01", "espresso-03"], bundle.config.num_interests
+    giving = Query(history=session, n=5, like=["fishing-01", "camping-01", "no such item"])
+    together = Matcher.load(bundle.path)
+    searched.clear()  # its first answer of all
+    answers = together.match([Query(history=session, n=5), giving, Query(history=session[:1], n=5)])
+    assert sorted(searched) == [(1, own + 2), (2, own)]
+    alone = [Matcher.load(bundle.path).match([one])[0] for one in (Query(history=session, n=5), giving)]
+    assert [answer.item_ids for answer in answers[:2]] == [answer.item_ids for answer in alone]
 
 
 def test_what_is_no_bundle_is_refused(tmp_path):

@@ -54,6 +54,7 @@ def test_diversity_is_the_share_of_pairs_of_different_category():
     # Items 1, 2, 3: of three pairs two differ. Item 4 has no category and does not count.
     assert category_diversity(np.array([[1, 2, 3, 4, 0]], np.int32), categories) == pytest.approx(2 / 3)
     assert category_diversity(np.array([[1, 2]], np.int32), np.array([-1, -1, -1])) is None
+    assert category_diversity(np.array([[1, 2]], np.int32), np.array([-1, 7, -1])) is None  # one category, no pair
 
 
 def test_coverage_is_the_share_of_the_catalogue_shown():

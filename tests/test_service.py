@@ -105,6 +105,14 @@ def test_events_are_ordered_by_their_timestamp(service: Service):
     assert [candidate["item_id"] for candidate in given["candidates"]] == answers[0]
 
 
+def test_an_event_of_the_future_happened_when_it_arrived(service: Service):
+    """A clock that is ahead does not keep its events the newest for years."""
+    for user, late in (("mia", {"timestamp": "2090-01-01T00:00:00Z"}), ("ned", {})):
+        service.post_events(event(user, "yoga-01", **late))
+        service.post_events(event(user, "espresso-02"))
+    assert service.candidates("mia", n=100) == service.candidates("ned", n=100)
+
+
 def test_an_event_id_seen_before_changes_nothing(service: Service):
     service.post_events(event("kim", "knitting-01", event_id="e1", timestamp=10))
     before = service.candidates("kim", n=100)
@@ -394,6 +402,21 @@ def test_without_redis_answers_are_popular_and_say_so_and_come_back(artifacts, t
             )
     finally:
         context.__exit__(None, None, None)
+
+
+def test_it_starts_while_redis_is_away_and_finds_it_later(artifacts, tmp_path):
+    from service.embedded_redis import embedded_redis
+
+    with embedded_redis(tmp_path / "redis") as url:
+        pass
+    with serving(artifacts, url, tmp_path / "log") as service:
+        assert "answers are degraded until one does" in (tmp_path / "log").read_text()
+        assert service.client.get("/match", params={"user_id": "tom"}).json()["degraded"] == "history"
+        with embedded_redis(tmp_path / "redis"):
+            wait_until(
+                lambda: service.client.get("/match", params={"user_id": "tom"}).json()["degraded"] is None,
+                "the histories to be read",
+            )
 
 
 def test_a_promoted_version_is_served_and_a_damaged_one_is_not(run, artifacts, redis_url, tmp_path):

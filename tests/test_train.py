@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -142,6 +143,15 @@ def test_a_run_is_not_overwritten_or_mixed_with_another(small, tmp_path):
         trained(small, tmp_path / "run", "max_steps=10")
     with pytest.raises(InputError, match=r"was trained with dropout=0.2, patience=99; resume with the same"):
         trained(small, tmp_path / "run", "max_steps=20", "dropout=0.5", "patience=2", resume=True)
+
+
+def test_a_run_is_not_resumed_with_other_users_of_the_same_items(small, tmp_path):
+    trained(small, tmp_path / "run", "max_steps=20")
+    moved = replace(small, path=tmp_path / "elsewhere")
+    assert trained(moved, tmp_path / "run", "max_steps=20", resume=True).step == 20
+    others = replace(small, user_ids=[f"other {user}" for user in small.user_ids])
+    with pytest.raises(InputError, match=r"was trained with data=.*fingerprint="):
+        trained(others, tmp_path / "run", "max_steps=20", resume=True)
 
 
 def test_a_run_resumed_for_more_steps_is_the_longer_run(small, tmp_path):

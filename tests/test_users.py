@@ -1,5 +1,7 @@
 """What users do counts by its kind, and is forgotten when asked."""
 
+import re
+
 import pytest
 
 from service.embedded_redis import embedded_redis
@@ -79,5 +81,8 @@ def test_a_user_cannot_be_forgotten_while_redis_is_away(artifacts, tmp_path):
 
         refused = service.client.put("/items/a", json={"category": "Yoga"}, headers=BEARER)
         assert "nothing has changed" in problem(refused, 503)
+        log = (tmp_path / "log").read_text()  # why, for whoever has to mend it
+        assert re.search("nothing was forgotten yet: Error .* connecting to", log)
+        assert re.search("nothing has changed: Error .* connecting to", log)
     finally:
         context.__exit__(None, None, None)

@@ -8,13 +8,18 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
-from models.bundle import current, promote
+from models.bundle import WEIGHTS, current, promote
+from models.errors import InputError
 from models.files import atomic_file
 from service.embedded_redis import embedded_redis
-from service.serving import first_lineup
+from service.lineup import Plan
+from service.serving import first_lineup, load_lineup
 from tests.conftest import TOKEN, Service, serving, wait_until
+from tests.test_bundle import seal
 from tests.test_service import event, problem, series
 
 USERS = [f"user {number}" for number in range(400)]
@@ -201,6 +206,28 @@ def test_a_worker_that_starts_beside_a_damaged_experiment_serves_the_promoted_ve
     assert first_lineup(folder, at_start).promoted.version == promoted
     (folder / "current").write_text("nothing")
     assert first_lineup(folder, at_start).promoted.version == at_start
+
+
+def test_a_service_starts_with_the_fallback_where_the_promoted_version_is_damaged(artifacts, redis_url, tmp_path):
+    folder = tmp_path / "artifacts"
+    shutil.copytree(artifacts, folder)
+    sound = current(folder).name
+    (folder / "current").write_text("copied-in-part")
+    with serving(folder, redis_url, tmp_path / "log", DMI_FALLBACK=sound) as service:
+        assert service.client.get("/version").json()["version"] == sound
+        assert "starting with the fallback" in (tmp_path / "log").read_text()
+
+
+def test_a_version_whose_model_fails_is_not_served(artifacts, tmp_path):
+    """Its files are those of its manifest; it is what they compute that is nothing."""
+    folder = tmp_path / "artifacts"
+    shutil.copytree(artifacts, folder)
+    broken = current(folder)
+    weights = {name: np.full_like(tensor, np.nan) for name, tensor in load_file(broken / WEIGHTS).items()}
+    save_file(weights, broken / WEIGHTS)
+    seal(broken)
+    with pytest.raises(InputError, match="the model fails, the log says how"):
+        load_lineup(Plan(broken, None), {})
 
 
 @pytest.mark.parametrize(

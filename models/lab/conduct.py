@@ -25,7 +25,6 @@ from models.index import use_one_core
 from models.lab.experiment import perform
 from models.lab.grid import Run
 from models.lab.rows import Row, append_row, finished, load_rows
-from models.pipeline.revision import git_revision
 
 GRACE = 2.0  # seconds for a run to clear up after itself
 PATIENCE = 0.5  # seconds; under the SIGINT handler that polars installs, Ctrl-C is only heard of between waits
@@ -42,7 +41,6 @@ def conduct(runs: Sequence[Run], folder: Path, jobs: int, command: str, bar: Pro
         known = finished(load_rows(folder))
         waiting = deque(run for run in runs if run.identity not in known)
         overall = bar.add_task("runs", total=len(runs), completed=len(runs) - len(waiting))
-        everywhere = {"command": command, "git_revision": git_revision()}
         threads = max(1, (os.cpu_count() or 1) // jobs)
         running: dict[Future[Row], Run] = {}
         lines = {}
@@ -58,7 +56,7 @@ def conduct(runs: Sequence[Run], folder: Path, jobs: int, command: str, bar: Pro
                     bar.remove_task(lines.pop(future))
                     error = future.exception()
                     if error is None:
-                        row = future.result() | everywhere
+                        row = future.result() | {"command": command}
                         append_row(folder, row)
                         shutil.rmtree(_work(folder, run))
                         result = f"recall@50 {row['recall@50']:.4f}"

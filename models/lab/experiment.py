@@ -22,12 +22,14 @@ from models.lab.rows import Row
 from models.multi_interest import MultiInterest
 from models.network import Network
 from models.pipeline.build import export_encoder
+from models.pipeline.revision import git_revision
 from models.pipeline.run import load_model, load_run
 from models.pipeline.train import choose_device, train
 
 
 def perform(run: Run, work: Path) -> Row:
     """Train in the folder `work`, going on from what an interrupted run left there, and measure on the test users."""
+    revision = git_revision()  # of the code that runs, not of what is there at the end
     dataset = load_dataset(run.data)
     with ProgressBar(console=Console(quiet=True), disable=True) as bar:
         state = train(dataset, work, run.recipe, choose_device("auto"), resume=True, bar=bar)
@@ -36,6 +38,7 @@ def perform(run: Run, work: Path) -> Row:
     return {
         **asdict(run.identity),
         "finished": datetime.now(UTC),
+        "git_revision": revision,
         "machine": machine(),
         "versions": versions(),
         "threads": torch.get_num_threads(),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 
 RESAMPLES = 2000
 CONFIDENCE = 0.95
+BATCH = 50  # resamples held in memory at once
 
 Recalls = NDArray[np.float64]
 
@@ -34,22 +34,20 @@ def relative_gain(ours: Recalls, theirs: Recalls, same_trainings: bool = False) 
     num_users = ours.shape[1]
     if num_users < 2:
         return None
-    users, rng = _draws(num_users), np.random.default_rng(1)
-    own = _redrawn(len(ours), rng)
-    others = own if same_trainings else _redrawn(len(theirs), rng)
+    rng = np.random.default_rng(0)
+    own = _redrawn(len(ours), RESAMPLES, rng)
+    others = own if same_trainings else _redrawn(len(theirs), RESAMPLES, rng)
+    both = np.vstack([ours, theirs]).T  # (U, S + S')
+    means = np.vstack([_redrawn(num_users, BATCH, rng) @ both for _ in range(RESAMPLES // BATCH)])  # (R, S + S')
     with np.errstate(divide="ignore", invalid="ignore"):
         # Among a handful of users some draws have none of whom theirs found anything.
-        drawn = (own * (users @ ours.T)).sum(axis=1) / (others * (users @ theirs.T)).sum(axis=1) - 1  # (R,)
+        drawn = (own * means[:, : len(ours)]).sum(axis=1) / (others * means[:, len(ours) :]).sum(axis=1) - 1  # (R,)
         tail = (1 - CONFIDENCE) / 2
         gain = Gain(float(ours.mean() / theirs.mean() - 1), *map(float, np.quantile(drawn, [tail, 1 - tail])))
     return gain if np.isfinite(gain).all() else None
 
 
-@lru_cache(maxsize=1)  # the comparisons on one data set follow each other
-def _draws(num_users: int) -> Recalls:
-    return _redrawn(num_users, np.random.default_rng(0))
-
-
-def _redrawn(size: int, rng: np.random.Generator) -> Recalls:
-    """Each one's share of as many draws with replacement, drawn RESAMPLES times. → (R, size)"""
-    return rng.multinomial(size, np.full(size, 1 / size), RESAMPLES) / size
+def _redrawn(size: int, times: int, rng: np.random.Generator) -> Recalls:
+    """Each one's share of as many draws with replacement. → (times, size)"""
+    drawn = rng.integers(size, size=(times, size)) + size * np.arange(times)[:, None]
+    return np.bincount(drawn.ravel(), minlength=times * size).reshape(times, size) / size

@@ -35,7 +35,7 @@ Space = dict[str, CategoricalDistribution | FloatDistribution]
 
 _COMMON: Space = {
     "learning_rate": FloatDistribution(5e-4, 8e-3, log=True),
-    "dropout": FloatDistribution(0.1, 0.6, step=0.1),
+    "dropout": FloatDistribution(0, 0.6, step=0.1),
     "popularity": CategoricalDistribution([0.0, 0.5, 1.0]),
     "embedding_std": CategoricalDistribution([0.02, 0.1]),
 }
@@ -61,7 +61,7 @@ SPACES: dict[str, Space] = {
     "sasrec": _COMMON | _BLOCKS,
     "sasrec-plus": _COMMON | _BLOCKS | {"horizon": CategoricalDistribution([1, 5, 10, 20])},
     "itemknn": {
-        "neighbours": CategoricalDistribution([50, 200, 800]),
+        "neighbours": CategoricalDistribution([50, 200, 800, 2000]),
         "shrinkage": FloatDistribution(1, 300, log=True),
         "decay": FloatDistribution(0.6, 1, step=0.05),
     },

@@ -30,22 +30,29 @@ class Rival(NamedTuple):
     among: int | None  # of how many that ran it is the best; None where the goal names one
 
 
+class Comparison(NamedTuple):
+    """How much better ours is, over the seeds that measured it."""
+
+    gain: Gain | None  # None where it was not measured, or `relative_gain` gives none
+    seeds: tuple[int, int]  # ours, theirs
+
+
 class Verdict(NamedTuple):
     """One of our models against one rival on one data set."""
 
     data: str
     ours: str
     rival: Rival
-    seeds: tuple[int, int]  # ours, theirs
-    gain: Gain | None  # None where `relative_gain` gives none
-    unseen: Gain | None  # the same with items of the history removed; None where that was not measured
+    seen: Comparison  # of all answers
+    unseen: Comparison  # with items of the history removed
 
     @property
     def outcome(self) -> str:
         """better or worse where the interval excludes 0, undecided where not, not comparable where there is none."""
-        if self.gain is None:
+        gain = self.seen.gain
+        if gain is None:
             return "not comparable"
-        return "better" if self.gain.low > 0 else "worse" if self.gain.high < 0 else "undecided"
+        return "better" if gain.low > 0 else "worse" if gain.high < 0 else "undecided"
 
 
 def verdicts(rows: pl.DataFrame) -> list[Verdict]:
@@ -66,15 +73,16 @@ def verdicts(rows: pl.DataFrame) -> list[Verdict]:
 def _verdict(own: pl.DataFrame, rival: Rival) -> Verdict:
     data, ours = own.select("data", "model").row(0)
     same = rival.goal == ITSELF
-    gain, unseen = (_gain(own, rival.runs, column, same) for column in (RECALLS, UNSEEN))
-    return Verdict(data, ours, rival, (len(own), len(rival.runs)), gain, unseen)
+    seen, unseen = (_compare(own, rival.runs, column, same) for column in (RECALLS, UNSEEN))
+    return Verdict(data, ours, rival, seen, unseen)
 
 
-def _gain(own: pl.DataFrame, theirs: pl.DataFrame, column: str, same: bool) -> Gain | None:
+def _compare(own: pl.DataFrame, theirs: pl.DataFrame, column: str, same: bool) -> Comparison:
     if same:
         own = own.filter(theirs[column].is_not_null())
     ours, others = _user_recalls(own, column), _user_recalls(theirs, column)
-    return None if ours is None or others is None else relative_gain(ours, others, same)
+    measured = len(ours) and len(others)
+    return Comparison(relative_gain(ours, others, same) if measured else None, (len(ours), len(others)))
 
 
 def _rivals(runs: pl.DataFrame) -> list[Rival]:
@@ -105,10 +113,9 @@ def _unrefined(runs: pl.DataFrame) -> Rival:
     return Rival(ITSELF, f"`{runs['model'][0]}`, steps=0", unrefined, None)
 
 
-def _user_recalls(runs: pl.DataFrame, column: str) -> Recalls | None:
-    """Recall@50 of each test user by each seed that has it (S, U); None where none has."""
-    known = runs[column].drop_nulls().to_list()
-    return np.array(known, dtype=np.float64) if known else None
+def _user_recalls(runs: pl.DataFrame, column: str) -> Recalls:
+    """Recall@50 of each test user by each seed that has it. (S, U)"""
+    return np.array(runs[column].drop_nulls().to_list(), dtype=np.float64)
 
 
 def verdict_table(found: list[Verdict]) -> Table:
@@ -119,13 +126,12 @@ def verdict_table(found: list[Verdict]) -> Table:
             f"`{verdict.ours}`",
             verdict.rival.name + (f", the best of {verdict.rival.among}" if verdict.rival.among else ""),
             verdict.outcome,
-            *_cells(verdict.gain),
+            *_cells(verdict.seen),
             *_cells(verdict.unseen),
-            "{} / {}".format(*verdict.seeds),
         ]
         for verdict in found
     ]
-    figures = ["Gain", "95 % interval", "History removed", "95 % interval", "Seeds"]
+    figures = ["Gain", "95 % interval", "Seeds", "History removed", "95 % interval", "Seeds"]
     return Table(["Data", "Model", "Against", "Verdict", *figures], lines, words=4)
 
 
@@ -140,7 +146,7 @@ def summary(found: list[Verdict]) -> Table:
             concerned = [verdict for verdict in own if verdict.rival.goal == goal]
             cells = (
                 ", ".join(
-                    f"{each.data} {_percent(each.gain)}".rstrip() for each in concerned if each.outcome == outcome
+                    f"{each.data} {_percent(each.seen.gain)}".rstrip() for each in concerned if each.outcome == outcome
                 )
                 for outcome in outcomes
             )
@@ -148,8 +154,10 @@ def summary(found: list[Verdict]) -> Table:
     return Table(header, lines, words=len(header))
 
 
-def _cells(gain: Gain | None) -> list[str]:
-    return [_percent(gain), f"{100 * gain.low:+.1f} … {100 * gain.high:+.1f} %"] if gain else [NONE, NONE]
+def _cells(comparison: Comparison) -> list[str]:
+    gain, (ours, theirs) = comparison
+    seeds = f"{ours} / {theirs}" if ours and theirs else NONE
+    return [_percent(gain) or NONE, f"{100 * gain.low:+.1f} … {100 * gain.high:+.1f} %" if gain else NONE, seeds]
 
 
 def _percent(gain: Gain | None) -> str:

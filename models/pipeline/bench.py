@@ -23,6 +23,7 @@ from models.pipeline.train import train_step
 from models.sequences import Rows, Sequences
 
 PLAIN_BATCH = 256  # histories, as in REMI's code and ours
+BATCH = 8  # users encoded at once
 SECONDS = 2.0  # per measurement
 Figures = dict[str, float]
 
@@ -66,9 +67,11 @@ def bench_encoder(artifacts: Path, run: Path, dataset: Dataset) -> Figures:
         raise InputError(f"{artifacts} serves no network: there is nothing to encode")
     encoder = served.encoder
     histories = dataset.split("test").recent(served.max_len)
+    if len(histories) < BATCH:
+        raise InputError(f"{dataset.path} has {len(histories)} test users; the benchmark needs {BATCH}")
 
     def lines(call: int, size: int) -> Rows:
-        first = call * size % (len(histories) - size)
+        first = call * size % (len(histories) - size + 1)
         return histories[first : first + size]
 
     def network(call: int) -> int:
@@ -78,8 +81,8 @@ def bench_encoder(artifacts: Path, run: Path, dataset: Dataset) -> Figures:
 
     eager = rate(network)
     alone = rate(lambda call: len(encoder.encode(lines(call, 1))))
-    batched = rate(lambda call: len(encoder.encode(lines(call, 8))))
-    return {"onnx, 1 user": alone, "onnx, 8 users": batched, "torch, 1 user": eager, "ratio": alone / eager}
+    batched = rate(lambda call: len(encoder.encode(lines(call, BATCH))))
+    return {"onnx, 1 user": alone, f"onnx, {BATCH} users": batched, "torch, 1 user": eager, "ratio": alone / eager}
 
 
 def bench_training(dataset: Dataset, model: str) -> Figures:

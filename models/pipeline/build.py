@@ -41,7 +41,7 @@ from models.index import ItemIndex
 from models.multi_interest import InterestEncoder, MultiInterest
 from models.neighbours import Neighbours
 from models.network import Network
-from models.pipeline.evaluate import evaluate_model, require_catalogue
+from models.pipeline.evaluate import evaluate_model, require_data_of
 from models.pipeline.recipe import Recipe
 from models.pipeline.revision import git_revision
 from models.pipeline.run import WEIGHTS_FILE, load_model, load_run
@@ -64,7 +64,7 @@ def build(run_path: Path, artifacts: Path, data: Path | None = None, changes: Ch
     model = load_model(run_path, run)
     config = run.recipe.network if isinstance(run.recipe, Recipe) else run.recipe.counting
     dataset = load_dataset(data or run.data)
-    require_catalogue(dataset, run.catalogue)
+    require_data_of(dataset, run)
     weights_hash = sha256(run_path / WEIGHTS_FILE)
     now = datetime.now(UTC)
     version = f"{now:%Y%m%d-%H%M%S}-{weights_hash[:8]}"

@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 from models.bundle import load_bundle, read_manifest
-from models.catalogue import first_categories
+from models.catalogue import Catalogue
 from models.dataset import Dataset, SplitName
 from models.errors import InputError
 from models.multi_interest import MultiInterest
@@ -18,7 +17,7 @@ from models.network import Network
 from models.pipeline.diagnosis import diagnose
 from models.pipeline.metrics import CUTOFFS, category_diversity, coverage, ranking_metrics
 from models.pipeline.network_encoder import network_retriever
-from models.pipeline.run import RUN_FILE, load_model, load_run
+from models.pipeline.run import RUN_FILE, RunInfo, load_model, load_run
 from models.popularity import Popularity
 from models.retriever import Retriever
 from models.sequences import Rows, Sequences, history_length
@@ -88,7 +87,7 @@ def evaluate(path: Path, dataset: Dataset, split: SplitName, exclude_seen: bool)
         require_catalogue(dataset, bundle.manifest.catalogue)
         return evaluate_model(bundle.manifest.model, bundle.retriever, dataset, split, exclude_seen)
     run = load_run(path)
-    require_catalogue(dataset, run.catalogue)
+    require_data_of(dataset, run)
     model = load_model(path, run)
     retriever = network_retriever(model) if isinstance(model, Network) else model
     return evaluate_model(run.recipe.model, retriever, dataset, split, exclude_seen)
@@ -100,6 +99,16 @@ def require_catalogue(dataset: Dataset, catalogue: str) -> None:
         raise InputError(
             f"{dataset.path} was prepared again since: its rows are other items than the model's; "
             "train again, or name the older folder with --data"
+        )
+
+
+def require_data_of(dataset: Dataset, run: RunInfo) -> None:
+    """InputError where a data set is not the one that a run was trained on: its test users may be training users."""
+    require_catalogue(dataset, run.catalogue)
+    if run.fingerprint not in (None, dataset.fingerprint):
+        raise InputError(
+            f"{dataset.path} was prepared again since, from other events: its test users may be among those that the "
+            "model was trained on; train again, or name the older folder with --data"
         )
 
 
@@ -137,7 +146,8 @@ def _is_bundle(path: Path) -> bool:
 
 
 def item_categories(dataset: Dataset) -> NDArray[np.int64]:
-    """Each row's category as a number, −1 where unknown; row 0 is padding. (N + 1,)"""
-    category = first_categories(pl.read_parquet(dataset.path / "items.parquet"))
-    numbers = category.cast(pl.Categorical).to_physical().cast(pl.Int64).fill_null(-1)
-    return np.concatenate([[-1], numbers.to_numpy()])
+    """Each row's category as a number, −1 where unknown; row 0 is padding. (N + 1,)
+
+    Raises InputError where items.parquet is damaged.
+    """
+    return Catalogue.load(dataset.path / "items.parquet", dataset.item_ids, {}).category_numbers

@@ -50,7 +50,7 @@ def coverage(candidates: Rows, num_items: int) -> float:
 
 
 def category_diversity(candidates: Rows, categories: NDArray[np.int64]) -> float | None:
-    """Mean share of pairs of different category among the first 50 (ComiRec, eq. 18); None without categories.
+    """Mean share of pairs of different category among the first 50 (ComiRec, eq. 18); None without such pairs.
 
     categories (N + 1,): the category's number of each row, −1 where unknown (such items are left out).
     """
@@ -65,4 +65,5 @@ def category_diversity(candidates: Rows, categories: NDArray[np.int64]) -> float
         pairs = size * (size - 1)
         same_pairs = same.sum(axis=(1, 2)) - size
         shares.append((1 - same_pairs / np.maximum(pairs, 1))[pairs > 0])
-    return float(np.concatenate(shares).mean())
+    known_shares = np.concatenate(shares)
+    return float(known_shares.mean()) if len(known_shares) else None

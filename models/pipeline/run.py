@@ -30,6 +30,7 @@ class RunInfo(BaseModel):
     recipe: AnyRecipe
     data: Path
     catalogue: str  # Dataset.catalogue: which item each row is
+    fingerprint: str | None = None  # Dataset.fingerprint: which users it was trained on; None in runs of before
 
 
 @dataclass

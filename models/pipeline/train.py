@@ -57,7 +57,8 @@ def train(
     all; what it raises ends the training.
     Raises InputError where `out` holds another run, or one and `resume` is not set; only `max_steps` may differ.
     """
-    _claim(out, RunInfo(recipe=recipe, data=dataset.path, catalogue=dataset.catalogue), resume)
+    info = RunInfo(recipe=recipe, data=dataset.path, catalogue=dataset.catalogue, fingerprint=dataset.fingerprint)
+    _claim(out, info, resume)
     if isinstance(recipe, CountRecipe):
         return _count(dataset, out, recipe, on_evaluation)
     settings = recipe.training
@@ -186,14 +187,19 @@ def _torn(file: Path) -> bool:
 def _differences(older: RunInfo, newer: RunInfo) -> str:
     """What the older run had otherwise, as `name=value, …`; a run may be resumed for more or fewer steps.
 
-    A data set of the same catalogue may have moved.
+    A data set that is the same may have moved.
     """
     before, after = (
-        {"data": info.data, "catalogue": info.catalogue, "model": info.recipe.model, "seed": info.recipe.seed}
-        | {name: value for name, value in info.recipe.settings.items() if name != "max_steps"}
+        {
+            **{"data": info.data, "catalogue": info.catalogue, "fingerprint": info.fingerprint},
+            **{"model": info.recipe.model, "seed": info.recipe.seed},
+            **{name: value for name, value in info.recipe.settings.items() if name != "max_steps"},
+        }
         for info in (older, newer)
     )
-    if older.catalogue == newer.catalogue:
+    if older.fingerprint is None:  # of before; the catalogue is all that is known
+        before["fingerprint"] = after["fingerprint"]
+    if older.catalogue == newer.catalogue and before["fingerprint"] == after["fingerprint"]:
         after["data"] = before["data"]
     return ", ".join(f"{name}={value}" for name, value in before.items() if value != after.get(name))
 
