@@ -50,6 +50,7 @@ class Manifest(BaseModel):
     git_revision: str | None
     data: Path
     catalogue: str  # Dataset.catalogue: which item each row is
+    fingerprint: str | None = None  # Dataset.fingerprint: which users it was trained on; None in bundles of before
     data_cutoff: float
     created: float | None = None  # seconds since 1970; None in bundles of before
     num_users: int

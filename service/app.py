@@ -16,7 +16,7 @@ from fastapi.routing import APIRoute
 
 from models.index import use_one_core
 from service import errors, metrics
-from service.batcher import NUM_WORKERS, Batcher
+from service.batcher import NUM_WORKERS, STUCK_SECONDS, Batcher
 from service.guard import Guard
 from service.match_service import MatchService
 from service.middleware import RequestMiddleware
@@ -51,7 +51,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         with ThreadPoolExecutor(1, "compute", use_one_core) as executor:
             service = MatchService(lineup, store, executor)
             await service.adopt(lineup)
-            batcher = Batcher(service.match, settings.max_batch)
+            # Redis may take its time, twice with a connection that has to be made anew; that is no hanging thread.
+            batcher = Batcher(service.match, settings.max_batch, STUCK_SECONDS + 4 * settings.redis_timeout)
             reloader = Reloader(settings.artifacts, service, settings.reload_interval)
             gate = asyncio.Semaphore(NUM_WORKERS * settings.max_batch)
             app.state.parts = Parts(settings, service, batcher, gate, reloader, store)

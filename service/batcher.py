@@ -16,7 +16,7 @@ from service.trail import TRAILS, Answered, Batch, Trail
 # Two: one batch waits for Redis while the other computes.
 NUM_WORKERS = 2
 AGE_SECONDS = 1.0  # between looks at how long batches have been under way
-STUCK_SECONDS = 30.0  # no batch takes so long: the thread that computes hangs
+STUCK_SECONDS = 30.0  # no batch computes for so long: the thread hangs
 
 
 class Waiting(NamedTuple):
@@ -31,8 +31,14 @@ class Waiting(NamedTuple):
 class Batcher:
     """Nothing waits for a batch to fill, and every caller gets an answer or an error."""
 
-    def __init__(self, match: Callable[[Sequence[Query], Stopwatch], Awaitable[list[Match]]], max_batch: int) -> None:
-        self._match, self._max_batch = match, max_batch
+    def __init__(
+        self,
+        match: Callable[[Sequence[Query], Stopwatch], Awaitable[list[Match]]],
+        max_batch: int,
+        patience: float = STUCK_SECONDS,
+    ) -> None:
+        """Batches of `max_batch` at most; one that takes longer than `patience` seconds will never be answered."""
+        self._match, self._max_batch, self._patience = match, max_batch, patience
         self._queue: asyncio.Queue[Waiting] = asyncio.Queue()
         self._numbers = itertools.count(1)
         self._workers: list[asyncio.Task[None]] = []
@@ -47,7 +53,7 @@ class Batcher:
     def alive(self) -> bool:
         """Whether queued requests will be answered."""
         running = bool(self._workers) and not any(worker.done() for worker in self._workers)
-        return running and self._age() < STUCK_SECONDS
+        return running and self._age() < self._patience
 
     async def submit(self, query: Query) -> Match:
         """Queue one query and wait for its answer."""

@@ -91,12 +91,14 @@ class HistoryStore:
 
     async def append(self, events: Iterable[Behaviour]) -> Appended:
         """Store events, each in its place by timestamp, in one round trip for all of them."""
-        now = time.time_ns()
+        now, events = time.time_ns(), list(events)
+        times = [now / 1e9 if event.timestamp is None else event.timestamp for event in events]
+        orders = {number: now + place for place, number in enumerate(sorted(range(len(events)), key=times.__getitem__))}
         arguments: dict[str, list[str | float]] = defaultdict(lambda: [self._limit, self._ttl])
-        for order, event in enumerate(events, start=now):
+        for number, event in enumerate(events):
             # A clock that is ahead would keep its events the newest, and have later ones trimmed away.
-            timestamp = now / 1e9 if event.timestamp is None else min(event.timestamp, now / 1e9)
-            member = _member(order, event.item_id, event.kind)
+            timestamp = min(times[number], now / 1e9)
+            member = _member(orders[number], event.item_id, event.kind)
             arguments[event.user_id] += [repr(timestamp), event.event_id or "", member]
         pipe = self._redis.pipeline(transaction=False)
         for user_id, values in arguments.items():

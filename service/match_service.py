@@ -23,6 +23,7 @@ from service.stopwatch import Stopwatch
 from service.store import Store
 
 logger = logging.getLogger(__name__)
+LATEST_SECONDS = 5.0  # until an answer that only would be better with the latest changes does without them
 
 
 class MatchService:
@@ -64,8 +65,9 @@ class MatchService:
 
     async def latest(self) -> Lineup:
         """The same, or what is known where they cannot be read."""
-        with suppress(RedisError, ValueError):  # as where histories are read
-            await self.refresh()
+        with suppress(RedisError, ValueError, TimeoutError):  # as where histories are read
+            async with asyncio.timeout(LATEST_SECONDS):  # the thread may hang, or have much to do
+                await self.refresh()
         return self.lineup
 
     async def adopt(self, lineup: Lineup) -> None:
@@ -84,7 +86,7 @@ class MatchService:
 
     async def _catch_up(self, lineup: Lineup) -> None:
         changes = (await self._store.read([], lineup.since)).changes
-        if changes.changes:  # else nothing waits for the thread: not events that are stored, not /version
+        if changes.changes:  # else there is nothing to wait for the thread for
             await asyncio.get_running_loop().run_in_executor(self._executor, lineup.apply, changes)
 
     async def _read(self, queries: Sequence[Query], lineup: Lineup) -> tuple[list[History], Changes, bool]:

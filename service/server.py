@@ -14,11 +14,12 @@ from urllib.parse import urlsplit
 
 import uvicorn
 
-from models.bundle import current, load_bundle
+from models.bundle import current
 from models.errors import InputError
 from service.embedded_redis import redis_at
 from service.logs import configure
 from service.metrics import MULTIPROCESS_DIR
+from service.serving import load_matcher
 from service.settings import Settings
 from service.supervisor import Supervisor
 
@@ -46,7 +47,7 @@ def run_server(artifacts: Path, redis: str | None, host: str, port: int, workers
         os.environ |= {
             "DMI_ARTIFACTS": str(artifacts.resolve()),
             "DMI_REDIS": url,
-            "DMI_FALLBACK": settings.fallback or version,
+            "DMI_FALLBACK": version,
         }
         if workers > 1:  # prometheus_client reads this variable when a worker imports it
             os.environ[MULTIPROCESS_DIR] = folder
@@ -75,12 +76,12 @@ def run_server(artifacts: Path, redis: str | None, host: str, port: int, workers
 def first_version(artifacts: Path, fallback: str | None) -> str:
     """The promoted version or, where that is damaged, the fallback; InputError where neither is sound."""
     try:
-        return load_bundle(current(artifacts)).version
-    except InputError as error:
+        return load_matcher(current(artifacts)).version
+    except (InputError, OSError) as error:
         if fallback is None:
             raise
         logger.error("starting with the fallback: %s", error)
-        return load_bundle(artifacts / fallback).version
+        return load_matcher(artifacts / fallback).version
 
 
 def shown(settings: Settings) -> dict[str, Any]:

@@ -24,11 +24,11 @@ logger = logging.getLogger(__name__)
 def load_lineup(plan: Plan, loaded: Mapping[str, Matcher]) -> Lineup:
     """Load and verify the versions of a plan, but for those that are `loaded`; InputError where one cannot serve."""
     try:
-        promoted = loaded.get(plan.promoted.name) or _load(plan.promoted)
+        promoted = loaded.get(plan.promoted.name) or load_matcher(plan.promoted)
         challenger = None
         if plan.experiment is not None and plan.experiment.version != promoted.version:
             version = plan.experiment.version
-            challenger = loaded.get(version) or _load(plan.promoted.parent / version)
+            challenger = loaded.get(version) or load_matcher(plan.promoted.parent / version)
     except Exception as error:  # a bundle can be wrong in more ways than its checks foresee
         if isinstance(error, InputError):
             raise
@@ -51,10 +51,10 @@ def first_lineup(artifacts: Path, fallback: str | None) -> Lineup:
     with suppress(InputError, OSError):  # the experiment may be the damaged part
         return load_lineup(Plan(current(artifacts), None), {})
     path = artifacts / fallback
-    return Lineup(Plan(path, None), _load(path))
+    return Lineup(Plan(path, None), load_matcher(path))
 
 
-def _load(path: Path) -> Matcher:
+def load_matcher(path: Path) -> Matcher:
     """A matcher that has walked the request path once: first calls allocate and import, and no user should wait.
 
     Raises InputError where the files are sound and the model fails all the same, on this machine or on any.

@@ -77,7 +77,7 @@ class Settings(BaseSettings):
     reload_interval: Annotated[float, Gt(0)] = Field(1.0, description="seconds between looks at `current`")
     fallback: str | None = Field(
         None,
-        description="version to start with where the promoted one is damaged; unset: a worker that is replaced has the "
+        description="version to start with where the promoted one is damaged; a worker that is replaced later has the "
         "one that the service started with",
     )
     admin_token: SecretStr | None = Field(

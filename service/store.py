@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Sequence
 from typing import NamedTuple, Self
@@ -22,7 +23,7 @@ from service.settings import Settings
 
 MAX_CONNECTIONS = 32
 PING_SECONDS = 5.0
-HANGS_AFTER = 4  # reads that timed out in a row; a single slow command degrades the answers that waited for it alone
+HANGS_AFTER = 4  # reads that timed out in a row: two of each of the two batches that are under way
 ASK_AGAIN_SECONDS = 1.0
 
 
@@ -78,19 +79,19 @@ class Store:
         A Redis that hangs would have every batch wait for its timeout: after some of these in a row it is asked once
         in a while, and the other reads raise TimeoutError at once.
         """
-        now = time.monotonic()
         if self._timeouts >= HANGS_AFTER:
-            if now < self._asked_again:
+            if time.monotonic() < self._asked_again:
                 raise RedisTimeoutError("it has not answered the last reads in time, and is asked again in a moment")
-            self._asked_again = now + ASK_AGAIN_SECONDS
+            self._asked_again = math.inf  # by one at a time
         try:
             found = await self._read(user_ids, since)
         except RedisError as error:
-            # A connection that is not even made in time is a ConnectionError with the timeout as its cause.
-            if isinstance(error, RedisTimeoutError) or isinstance(error.__cause__, RedisTimeoutError):
-                self._timeouts += 1
-                self._asked_again = time.monotonic() + ASK_AGAIN_SECONDS
+            # No connection that is made, or free, in time is a ConnectionError with the timeout as its cause.
+            timed_out = any(isinstance(one, RedisTimeoutError | TimeoutError) for one in (error, error.__cause__))
+            self._timeouts = self._timeouts + 1 if timed_out else 0
             raise
+        finally:
+            self._asked_again = time.monotonic() + ASK_AGAIN_SECONDS
         self._timeouts = 0
         return found
 

@@ -18,9 +18,7 @@ async def until(condition) -> None:
             await asyncio.sleep(0.01)
 
 
-def test_a_batch_that_hangs_grows_old_and_is_forgotten_once_it_is_answered(monkeypatch):
-    monkeypatch.setattr("service.batcher.STUCK_SECONDS", 0.5)
-
+def test_a_batch_that_hangs_grows_old_and_is_forgotten_once_it_is_answered():
     async def hang_and_go_on() -> None:
         gate = asyncio.Event()
 
@@ -28,7 +26,7 @@ def test_a_batch_that_hangs_grows_old_and_is_forgotten_once_it_is_answered(monke
             await gate.wait()
             raise RuntimeError("hung")
 
-        batcher = Batcher(match, 16)
+        batcher = Batcher(match, 16, patience=0.5)
         batcher.start()
         assert batcher.alive
         asking = asyncio.create_task(batcher.submit(Query()))

@@ -147,11 +147,12 @@ def test_data_prepared_anew_are_refused(bundle, planted, tmp_path):
         evaluate(bundle.path, load_dataset(tmp_path / "data"), "test", exclude_seen=False)
 
 
-def test_a_run_is_not_judged_by_users_that_it_was_trained_on(run, dataset):
+def test_a_model_is_not_judged_by_users_that_it_was_trained_on(run, bundle, dataset):
     """The same items from another log: the split is drawn anew."""
     others = replace(dataset, user_ids=dataset.user_ids[::-1])
-    with pytest.raises(InputError, match="its test users may be among those that the model was trained on"):
-        evaluate(run, others, "test", exclude_seen=False)
+    for path in (run, bundle.path):
+        with pytest.raises(InputError, match="its test users may be among those that the model was trained on"):
+            evaluate(path, others, "test", exclude_seen=False)
 
 
 def test_a_damaged_items_file_is_a_message(run, dataset, tmp_path):

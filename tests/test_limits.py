@@ -9,6 +9,7 @@ from redis import Redis
 from service.embedded_redis import embedded_redis
 from tests.conftest import Service, serving, wait_until
 from tests.test_service import problem, series
+from tests.test_store import hanging
 
 
 def exchange(service: Service, sent: bytes) -> str:
@@ -47,19 +48,21 @@ def test_a_slow_answer_to_a_body_that_arrived_is_no_slow_body(artifacts, tmp_pat
 
 
 def test_large_posts_leave_room_in_the_queue(artifacts, tmp_path):
-    """Whatever many of them ask for, at most what the two workers take at once waits before somebody else's request."""
+    """Whatever many of them ask for, what two batches take at once is all that stands before somebody else's request."""
     with (
         embedded_redis(tmp_path / "redis") as url,
         serving(artifacts, url, tmp_path / "log", DMI_MAX_BATCH="1", DMI_REDIS_TIMEOUT="60") as service,
         Redis.from_url(url) as redis,
-        ThreadPoolExecutor(6) as pool,
+        ThreadPoolExecutor(7) as pool,
     ):
-        redis.execute_command("CLIENT", "PAUSE", 3000)
-        body = {"requests": [{"user_id": "ann"}] * 4}
-        under_way = [pool.submit(service.client.post, "/match", json=body) for _ in range(6)]
-        wait_until(lambda: series_of(service)["dmi_inflight"] >= 7, "the requests to arrive")
-        assert series_of(service)["dmi_queue_length"] == 0  # two are computed, the others wait outside
-        assert [one.result().status_code for one in under_way] == [200] * 6
+        with hanging(redis):
+            body = {"requests": [{"user_id": "ann"}] * 4}
+            under_way = [pool.submit(service.client.post, "/match", json=body) for _ in range(6)]
+            wait_until(lambda: series_of(service)["dmi_inflight"] >= 7, "the requests to arrive")
+            under_way.append(pool.submit(service.client.get, "/match", params={"user_id": "bob"}))
+            wait_until(lambda: series_of(service)["dmi_queue_length"] >= 1, "the last one to be queued")
+            assert {series_of(service)["dmi_queue_length"] for _ in range(5)} == {1}
+        assert [one.result().status_code for one in under_way] == [200] * 7
 
 
 def test_what_cannot_be_answered_before_the_service_stops_is_to_be_asked_again(artifacts, tmp_path):

@@ -76,13 +76,14 @@ def recall(answers: Rows, targets: Sequences) -> float:
 
 def by_lambda(found: Candidates, categories: NDArray[np.int64], targets: Sequences) -> Row:
     """Recall and category diversity of the 50 that `diversify` chooses, for each of LAMBDAS; none without categories."""
-    if (categories < 0).all():
-        return {}
     answers = [diversify(found, categories, strength, DEPTH).rows for strength in LAMBDAS]
+    diversities = [category_diversity(rows, categories) for rows in answers]
+    if None in diversities:
+        return {}
     return {
         "lambda": LAMBDAS,
         "lambda_recall": [recall(rows, targets) for rows in answers],
-        "lambda_diversity": [category_diversity(rows, categories) for rows in answers],
+        "lambda_diversity": diversities,
     }
 
 

@@ -26,9 +26,9 @@ def relative_gain(ours: Recalls, theirs: Recalls, same_trainings: bool = False) 
     """mean(ours) / mean(theirs) − 1, each of S trainings by the same users: (S, U) and (S', U).
 
     The interval is the percentile one (Efron & Tibshirani, 1993, ch. 13) of the bootstrap with two factors (Owen &
-    Eckles, arXiv 1106.2125; mildly conservative): users are drawn anew, the same for both models, and so are each
-    model's trainings, of both together where they are the `same_trainings`. One training alone does not say what
-    another would have given: the interval is then too narrow.
+    Eckles, arXiv 1106.2125): users are drawn anew, the same for both models, and so are each model's trainings, of both
+    together where they are the `same_trainings`. One training alone does not say what another would have given, and
+    two or three say little: the interval is too narrow where trainings differ by more than users do.
     None of fewer than two users, and where theirs found too little to be compared with.
     """
     num_users = ours.shape[1]

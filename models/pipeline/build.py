@@ -101,6 +101,7 @@ def build(run_path: Path, artifacts: Path, data: Path | None = None, changes: Ch
             git_revision=git_revision(),
             data=dataset.path,
             catalogue=dataset.catalogue,
+            fingerprint=run.fingerprint,
             data_cutoff=dataset.info.latest_timestamp,
             created=now.timestamp(),
             num_users=dataset.info.num_users,

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from models.bundle import load_bundle, read_manifest
+from models.bundle import Manifest, load_bundle, read_manifest
 from models.catalogue import Catalogue
 from models.dataset import Dataset, SplitName
 from models.errors import InputError
@@ -84,7 +84,7 @@ def evaluate(path: Path, dataset: Dataset, split: SplitName, exclude_seen: bool)
     """Evaluate a run (a network by torch) or a bundle (by the files that serve)."""
     if _is_bundle(path):
         bundle = load_bundle(path)
-        require_catalogue(dataset, bundle.manifest.catalogue)
+        require_data_of(dataset, bundle.manifest)
         return evaluate_model(bundle.manifest.model, bundle.retriever, dataset, split, exclude_seen)
     run = load_run(path)
     require_data_of(dataset, run)
@@ -102,10 +102,10 @@ def require_catalogue(dataset: Dataset, catalogue: str) -> None:
         )
 
 
-def require_data_of(dataset: Dataset, run: RunInfo) -> None:
-    """InputError where a data set is not the one that a run was trained on: its test users may be training users."""
-    require_catalogue(dataset, run.catalogue)
-    if run.fingerprint not in (None, dataset.fingerprint):
+def require_data_of(dataset: Dataset, made: RunInfo | Manifest) -> None:
+    """InputError where a model was trained on another data set: test users of this one may be training users."""
+    require_catalogue(dataset, made.catalogue)
+    if made.fingerprint not in (None, dataset.fingerprint):
         raise InputError(
             f"{dataset.path} was prepared again since, from other events: its test users may be among those that the "
             "model was trained on; train again, or name the older folder with --data"

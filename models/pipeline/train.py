@@ -171,9 +171,11 @@ def _claim(out: Path, info: RunInfo, resume: bool) -> None:
     if (out / RUN_FILE).exists():
         if not resume:
             raise InputError(f"{out} already holds a run; continue it with --resume or choose another --out")
-        differences = _differences(load_run(out), info)
+        older = load_run(out)
+        differences = _differences(older, info)
         if differences:
             raise InputError(f"{out} was trained with {differences}; resume with the same or choose another --out")
+        info = info.model_copy(update={"fingerprint": older.fingerprint})  # nobody knows it of a run of before
     elif out.is_dir() and any(not _torn(file) for file in out.iterdir()):
         raise InputError(f"{out} holds something other than a run; choose another --out")
     save_run(out, info)

@@ -43,14 +43,15 @@ async def match(asked: Annotated[MatchQuery, Query()], parts: Served) -> Respons
 @router.post("/match", response_model=MatchAnswers, responses=problems(401, 403, 408, 413, 422, 429, 503))
 async def match_many(asked: MatchRequests, parts: Served) -> Response:
     """Candidates for up to 256 users or histories; each request is answered, or refused, on its own."""
-    results = await asyncio.gather(*(_result(one, parts) for one in asked.requests))
+    own = asyncio.Semaphore(parts.settings.max_batch)  # so many of it wait at the gate, where all POSTs take turns
+    results = await asyncio.gather(*(_result(one, parts, own) for one in asked.requests))
     answered = [found for _, found in results if found]
     return json_response(
         {"results": [body for body, _ in results]}, headers=_headers(answered[-1]) if answered else None
     )
 
 
-async def _result(one: object, parts: Parts) -> tuple[dict[str, Any], Match | None]:
+async def _result(one: object, parts: Parts, own: asyncio.Semaphore) -> tuple[dict[str, Any], Match | None]:
     """The answer to one request of a batch, or the problem with it."""
     try:
         if not isinstance(one, MatchRequest):
@@ -60,7 +61,7 @@ async def _result(one: object, parts: Parts) -> tuple[dict[str, Any], Match | No
         return validation_problem(error).body(), None
     except Problem as problem:
         return problem.body(), None
-    async with parts.gate:
+    async with own, parts.gate:
         found = await parts.batcher.submit(query)
     return _answer(one.user_id, found), found
 
