@@ -56,7 +56,7 @@ def plain_step(
         if settings.hardness:
             importance = settings.hardness * scores
             scores = scores + importance - importance.logsumexp(dim=1, keepdim=True) + math.log(len(negatives))
-        return F.cross_entropy(torch.cat([positive, scores], dim=1), torch.zeros(len(target), dtype=torch.long))
+        return F.cross_entropy(torch.cat([positive, scores], dim=1), torch.zeros_like(target))
 
     loss = loss_of(interests.final)
     if settings.coarse and model.config.steps:

@@ -7,11 +7,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import torch
 from rich.progress import Progress as ProgressBar
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel
+from torch.optim.swa_utils import PARAM_LIST, AveragedModel, get_ema_multi_avg_fn
 
 from models.dataset import Dataset
 from models.errors import InputError
@@ -67,15 +66,15 @@ def train(
     optimizer = torch.optim.AdamW(
         model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay, fused=True
     )
-    averaged = AveragedModel(model, avg_fn=moving_average(settings.average))
+    averaged = AveragedModel(model, multi_avg_fn=moving_average(settings.average))
     kept: Network = averaged.module  # type: ignore[assignment]  # torch knows it as some module
     state = load_checkpoint(out, model, averaged, optimizer)
-    batches = Batches(users, recipe)
+    remaining = range(state.step, state.step if state.stopped else settings.max_steps)
     task = bar.add_task("train", total=settings.max_steps, completed=state.step)
     losses: list[Tensor] = []
     started = time.perf_counter() - state.seconds
-    while state.step < settings.max_steps and not state.stopped:
-        losses.append(train_step(model, optimizer, batches[state.step], recipe.seed, state.step, settings))
+    for batch in Batches(users, recipe).of_steps(remaining, device):
+        losses.append(train_step(model, optimizer, batch, recipe.seed, state.step, settings))
         averaged.update_parameters(model)
         state.step += 1
         if state.step % settings.eval_every == 0 or state.step == settings.max_steps:
@@ -95,6 +94,8 @@ def train(
             if on_evaluation is not None:
                 on_evaluation(state.step, recall)
         bar.update(task, completed=state.step)
+        if state.stopped:
+            break
     bar.update(task, total=state.step)
     return state
 
@@ -111,12 +112,14 @@ def initial_network(recipe: Recipe, users: Sequences) -> Network:
     return model
 
 
-def moving_average(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
+def moving_average(decay: float) -> Callable[[PARAM_LIST, PARAM_LIST, Tensor | int], None]:
     """How a step's weights enter their exponential moving average; early, the decay is lower: first steps are soon
     forgotten."""
 
-    def update(average: Tensor, weights: Tensor, steps: Tensor | int) -> Tensor:
-        return average.lerp(weights, 1 - min(decay, (1 + float(steps)) / (10 + float(steps))))
+    def update(averages: PARAM_LIST, weights: PARAM_LIST, steps: Tensor | int) -> None:
+        done = float(steps)
+        share = min(decay, (1 + done) / (10 + done))
+        get_ema_multi_avg_fn(share)(averages, weights, steps)  # type: ignore[no-untyped-call]
 
     return update
 
@@ -126,13 +129,8 @@ def train_step(
 ) -> Tensor:
     """One optimiser step over the served trajectory; its loss. Dropout and noise depend on seed and step alone."""
     torch.manual_seed(seed * 2**32 + step)
-    device = model.item_embedding.weight.device
-    history, target, negatives = (
-        torch.from_numpy(rows.astype(np.int64)).to(device) for rows in (batch.history, batch.target, batch.negatives)
-    )
-    at = None if batch.at is None else torch.from_numpy(batch.at).to(device)
-    log_q = torch.from_numpy(batch.log_q).to(device)
-    with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+    history, at, target, negatives, log_q = batch.to(model.item_embedding.weight.device)
+    with torch.autocast(history.device.type, torch.bfloat16, enabled=history.is_cuda):
         interests = model(history, at)
     target_vectors, negative_vectors = model.item_embedding(target), model.item_embedding(negatives)
 
