@@ -77,7 +77,7 @@ class Network(nn.Module):
     @torch.inference_mode()
     def item_vectors(self) -> NDArray[np.float32]:
         """The catalogue's vectors, row 1 first. (N, D)"""
-        return self.item_embedding.weight[1:].float().cpu().numpy()
+        return self.item_embedding.weight[1:].cpu().numpy()
 
     def forward(self, history: Tensor, at: Tensor | None = None) -> Interests:
         """Item rows (B, L), left-padded with 0, every history with an item → interests at the newest position.

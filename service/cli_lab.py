@@ -130,6 +130,10 @@ def bench(
         typer.Option(envvar="DMI_URL", help="A running service for `http`; its key, if any, in DMI_API_KEY."),
     ] = None,
     rates: Annotated[str, typer.Option(envvar="DMI_RATES", help="Requests a second asked of --url.")] = "100,200,400",
+    device: Annotated[str, typer.Option(envvar="DMI_DEVICE", help="Of `training`: cpu (one core), cuda.")] = "cpu",
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", envvar="DMI_SET", help="Of `training`: name=value, repeatable.")
+    ] = None,
 ) -> None:
     """Figures beside a baseline of the same run: a table, and one JSON line."""
     from models.dataset import load_dataset
@@ -153,12 +157,13 @@ def bench(
         print_rows("items in a worker", bench_items(seconds))
         return
     from models.pipeline.bench import bench_batches, bench_encoder, bench_training
+    from models.pipeline.train import choose_device
 
     dataset = load_dataset(data or folder / "data")
     if name == "batches":
         print_figures("histories/s", bench_batches(dataset))
     elif name == "training":
-        print_figures("targets/s", bench_training(dataset, model))
+        print_figures("targets/s", bench_training(dataset, model, set_ or [], choose_device(device)))
     else:
         print_figures("users/s", bench_encoder(folder / "artifacts", folder / "run", dataset))
 

@@ -1,13 +1,11 @@
 """Training batches: the next item after a window, the same for the same seed and step."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 
 from models.config import NetworkConfig
 from models.errors import InputError
-from models.pipeline.batches import Batches
+from models.pipeline.batches import Batch, Batches
 from models.pipeline.recipe import Recipe, TrainConfig
 from models.sequences import Sequences
 
@@ -27,14 +25,8 @@ def recipe(encoder: str = "none", seed: int = 0, num_items: int = 5000, max_len:
     return Recipe(model="dmi", seed=seed, network=network, training=TrainConfig(**few | training))
 
 
-def assembled(histories: Sequences, recipe: Recipe, step: int = 0) -> SimpleNamespace:
-    """A batch as arrays."""
-    parts = Batches(histories, recipe)[step]._asdict()
-    return SimpleNamespace(**{name: None if part is None else part.numpy() for name, part in parts.items()})
-
-
 def test_the_target_follows_the_window():
-    batch = assembled(sequences(5, 30, 12), recipe())
+    batch = Batches(sequences(5, 30, 12), recipe())[0]
     assert batch.at is None
     assert (batch.history[:, -1] + 1 == batch.target).all()
     assert set(batch.target // 1000) == {1, 2, 3}
@@ -42,8 +34,8 @@ def test_the_target_follows_the_window():
     assert (batch.history[batch.target % 1000 == FIRST_TARGET, :2] == 0).all()
 
 
-def causal_batch(lengths: tuple[int, ...] = (5, 30, 7), **changes) -> SimpleNamespace:
-    return assembled(sequences(*lengths), recipe("gru", **changes))
+def causal_batch(lengths: tuple[int, ...] = (5, 30, 7), **changes) -> Batch:
+    return Batches(sequences(*lengths), recipe("gru", **changes))[0]
 
 
 @pytest.mark.parametrize("first_target", [1, 4])
@@ -77,7 +69,7 @@ def test_every_window_holds_a_target_even_one_shorter_than_the_history_before_it
 
 @pytest.mark.parametrize("encoder", ["none", "gru"])
 def test_users_without_a_target_are_never_drawn(encoder):
-    batch = assembled(sequences(4, 5), recipe(encoder))
+    batch = Batches(sequences(4, 5), recipe(encoder))[0]
     assert set(batch.target // 1000) == {2}
     with pytest.raises(InputError, match="no training user has more than 4 events"):
         Batches(sequences(4, 3), recipe(encoder))
@@ -86,7 +78,7 @@ def test_users_without_a_target_are_never_drawn(encoder):
 @pytest.mark.parametrize("encoder", ["none", "gru"])
 def test_a_batch_is_a_function_of_seed_and_step(encoder):
     def batch(seed: int, step: int) -> list[int]:
-        return assembled(sequences(40, 50), recipe(encoder, seed), step).target.tolist()
+        return Batches(sequences(40, 50), recipe(encoder, seed))[step].target.tolist()
 
     assert batch(0, 3) == batch(0, 3)
     assert batch(0, 3) != batch(0, 4)
@@ -96,14 +88,14 @@ def test_a_batch_is_a_function_of_seed_and_step(encoder):
 def test_negatives_are_items_never_padding():
     few = Sequences(np.array([1, 1, 1, 2, 1, 3], np.int32), np.array([0, 6]))
     for popularity in (0, 0.5, 1):
-        batch = assembled(few, recipe(num_items=7, num_negatives=5000, popularity=popularity))
+        batch = Batches(few, recipe(num_items=7, num_negatives=5000, popularity=popularity))[0]
         assert sorted(set(batch.negatives.tolist())) == [1, 2, 3, 4, 5, 6, 7]
 
 
 @pytest.mark.parametrize("popularity", [0, 0.5, 1])
 def test_negatives_are_drawn_by_popularity_and_know_how_much_likelier_than_uniform(popularity):
     seen = Sequences(np.repeat([1, 2, 3, 4], [40, 30, 20, 10]).astype(np.int32), np.array([0, 100]))
-    batch = assembled(seen, recipe(num_items=4, num_negatives=50_000, popularity=popularity))
+    batch = Batches(seen, recipe(num_items=4, num_negatives=50_000, popularity=popularity))[0]
     share = np.bincount(batch.negatives, minlength=5)[1:] / 50_000
     expected = np.array([41, 31, 21, 11]) ** popularity  # one more than seen: items of held-out users are drawn too
     assert share == pytest.approx(expected / expected.sum(), abs=0.01)
@@ -112,7 +104,7 @@ def test_negatives_are_drawn_by_popularity_and_know_how_much_likelier_than_unifo
 
 @pytest.mark.parametrize("encoder", ["none", "gru"])
 def test_a_target_lies_within_the_horizon_and_within_the_history(encoder):
-    batch = assembled(sequences(6, 30), recipe(encoder, horizon=3))
+    batch = Batches(sequences(6, 30), recipe(encoder, horizon=3))[0]
     line = np.arange(500) if batch.at is None else batch.at // 6
     position = np.full(500, 5) if batch.at is None else batch.at % 6
     newest = batch.history[line, position]

@@ -233,3 +233,32 @@ def test_notes_are_taken_over_and_the_same_rows_give_the_same_bytes(tmp_path):
 def test_a_report_of_nothing_is_refused(tmp_path):
     with pytest.raises(InputError, match="has no finished run; make one with: dmi lab"):
         write_report(tmp_path, tmp_path / "RESULTS.md")
+
+
+def test_ablations_of_an_older_default_stay_where_more_was_varied_then(tmp_path):
+    def of(hardness: float, interests: int, **changes) -> dict:
+        settings = f'{{"hardness":{hardness},"num_interests":{interests}}}'
+        return row("dmi", settings=settings, **changes)
+
+    older = [
+        of(0.0, 4),
+        of(0.0, 8, variant="num_interests=8", recall=0.22),
+        of(0.0, 2, variant="num_interests=2", recall=0.21),
+    ]
+    now = {"finished": datetime(2026, 2, 1, tzinfo=UTC)}
+    text = report(tmp_path, *older, of(1.0, 4, recall=0.3, **now), of(1.0, 8, variant="num_interests=8", **now))
+    first, second = text.partition("## Ablations")[2].split("### `dmi` on films")[1:]
+    assert "| `num_interests=8` | 20.00 | -10.00 |" in first
+    assert second.startswith(", with hardness=0.0\n")
+    assert "| `num_interests=8` | 22.00 | +2.00 |" in second
+    assert "| `num_interests=2` | 21.00 | +1.00 |" in second
+    text = report(tmp_path, of(1.0, 2, variant="num_interests=2", **now))  # as much is known of the default of now
+    assert "with hardness=0.0" not in text
+
+
+def test_times_are_of_one_machine_the_usual(tmp_path):
+    faster = {"machine": "another", "train_seconds": 1.0}
+    text = report(tmp_path, row("dmi"), row("dmi", seed=1), row("dmi", seed=2, **faster), row("remi", **faster))
+    lines = [line for line in text.splitlines() if line.endswith((" | 3 |", " of 2,000 | 1 |"))]
+    assert any(line.startswith("| `dmi` ") and "| 64,000 | 60 | 0.25 | 0.50 |" in line for line in lines)
+    assert any(line.startswith("| `remi` ") and "| 64,000 | – | – | – |" in line for line in lines)

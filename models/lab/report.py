@@ -16,10 +16,14 @@ from models.lab.plots import write_plots
 from models.lab.rows import RUNS_FILE, load_rows
 from models.lab.tables import (
     ablation,
+    ablations,
     comparison,
     current,
     diagnosis,
     mixed_revisions,
+    of_machine,
+    of_newest_data,
+    otherwise,
     overview,
     refinement,
     sizes,
@@ -41,7 +45,8 @@ def write_report(folder: Path, results: Path) -> None:
     if every.is_empty():
         raise InputError(f"{folder / RUNS_FILE} has no finished run; make one with: dmi lab DATA --out {folder}")
     rows = current(every)
-    default = rows.filter(variant=DEFAULT)
+    usual = rows["machine"].mode().sort()[0]  # where most runs were made: times of another machine are other times
+    default = of_machine(rows.filter(variant=DEFAULT), usual)
     found = verdicts(rows)
     notes = folder / NOTES_FILE
     environment = Environment(
@@ -58,7 +63,8 @@ def write_report(folder: Path, results: Path) -> None:
         verdicts=verdict_table(found),
         trades=trade_table(trades(default)),
         data=[_of_data(runs) for runs in default.sort("data").partition_by("data", maintain_order=True)],
-        ablations=_ablations(rows),
+        ablations=_ablations(of_newest_data(every)),
+        usual_machine=usual,
         figures={caption: _link(path, results) for caption, path in write_plots(rows, folder).items()},
         notes=notes.read_text().strip() if notes.exists() else None,
         sizes=sizes(rows),
@@ -89,12 +95,16 @@ def _of_data(runs: pl.DataFrame) -> dict[str, object]:
 
 
 def _ablations(rows: pl.DataFrame) -> list[dict[str, object]]:
-    """A table for each model and data set of which there are variants beside the default."""
-    parts = rows.sort("data", "model").partition_by("data", "model", maintain_order=True)
+    """A table for each model and data set, and each default, of which there are variants."""
     return [
-        {"data": runs["data"][0], "model": runs["model"][0], "table": ablation(runs)}
-        for runs in parts
-        if runs["variant"].n_unique() > 1 and DEFAULT in runs["variant"]
+        {
+            "data": runs["data"][0],
+            "model": runs["model"][0],
+            "otherwise": otherwise(study, runs.filter(variant=DEFAULT).sort("finished").tail(1)),
+            "table": ablation(study),
+        }
+        for runs in rows.sort("data", "model").partition_by("data", "model", maintain_order=True)
+        for study in ablations(runs)
     ]
 
 

@@ -15,6 +15,7 @@ from models.pipeline.presets import COUNTED, MODELS, Settings
 
 RANKED_BY = "recall@50"
 JUDGED = ("valid_recall@50", RANKED_BY)
+TIMES = ("train_seconds", "encode_ms", "answer_ms")
 SHORT = {
     "recall": "Recall",
     "hitrate": "HitRate",
@@ -39,8 +40,8 @@ def current(rows: pl.DataFrame) -> pl.DataFrame:
     A variant of other settings than the default's, but for the one that it varies, is left out: it would be compared
     with another model.
     """
-    fingerprint, settings = (pl.col(name).sort_by("finished").last() for name in ("fingerprint", "settings"))
-    newest = rows.filter(pl.col("fingerprint") == fingerprint.over("data"))
+    settings = pl.col("settings").sort_by("finished").last()
+    newest = of_newest_data(rows)
     newest = newest.filter(pl.col("settings") == settings.over("data", "model", "variant"))
     default = newest.filter(variant=DEFAULT)
     defaults = {(row["data"], row["model"]): orjson.loads(row["settings"]) for row in default.iter_rows(named=True)}
@@ -51,6 +52,43 @@ def current(rows: pl.DataFrame) -> pl.DataFrame:
             for row in newest.iter_rows(named=True)
         ]
     )
+
+
+def of_newest_data(rows: pl.DataFrame) -> pl.DataFrame:
+    """The rows of each data set's newest state."""
+    return rows.filter(pl.col("fingerprint") == pl.col("fingerprint").sort_by("finished").last().over("data"))
+
+
+def ablations(runs: pl.DataFrame) -> list[pl.DataFrame]:
+    """Of one model on one data set: its default with the variants of that, and older defaults likewise where more of
+    their settings were varied; the newest first."""
+    studies: list[pl.DataFrame] = []
+    for default in reversed(
+        runs.filter(variant=DEFAULT).sort("finished").partition_by("settings", maintain_order=True)
+    ):
+        base = orjson.loads(default["settings"][0])
+        variants = runs.filter(pl.col("variant") != DEFAULT).filter(
+            [
+                _varied(orjson.loads(row["settings"]), base) <= {row["variant"].partition("=")[0]}
+                for row in runs.filter(pl.col("variant") != DEFAULT).iter_rows(named=True)
+            ]
+        )
+        most = max((study["variant"].n_unique() for study in studies), default=1)
+        if variants["variant"].n_unique() + 1 > most:
+            studies.append(pl.concat([default, variants]))
+    return studies
+
+
+def otherwise(older: pl.DataFrame, newer: pl.DataFrame) -> str:
+    """What the default of older runs has otherwise than that of newer ones: `name=value, …`."""
+    then, now = (orjson.loads(runs.filter(variant=DEFAULT)["settings"][0]) for runs in (older, newer))
+    return ", ".join(f"{name}={then[name]}" for name in sorted(_varied(now, then)))
+
+
+def of_machine(rows: pl.DataFrame, machine: str) -> pl.DataFrame:
+    """The rows, without the times of those that were made elsewhere."""
+    here = pl.col("machine") == machine
+    return rows.with_columns(pl.when(here).then(pl.col(name)).alias(name) for name in TIMES)
 
 
 def _varied(settings: Settings, default: Settings) -> set[str]:

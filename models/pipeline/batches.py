@@ -5,33 +5,24 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.utils import data
 
 from models.errors import InputError
 from models.pipeline.recipe import Recipe
 from models.sequences import PADDING, Rows, Sequences
 
-GPU_WORKERS = 2  # processes that assemble batches while a GPU trains on others; on a CPU, training has all cores
-
 
 class Batch(NamedTuple):
     """Histories, the positions to predict from with the item that came next, and negatives shared by all of them."""
 
-    history: Tensor  # (B, L) int32 rows
-    at: Tensor | None  # (P,) int64  line · L + position; None: the newest position of each line, P = B
-    target: Tensor  # (P,) int32 rows
-    negatives: Tensor  # (M,) int32 rows
-    log_q: Tensor  # (M,) float32  log of how much likelier than uniform each was drawn
-
-    def to(self, device: torch.device) -> Batch:
-        """The same on a device; nobody waits for the copy."""
-        return Batch(*(None if part is None else part.to(device, non_blocking=True) for part in self))  # type: ignore[arg-type]
+    history: Rows  # (B, L)
+    at: NDArray[np.int64] | None  # (P,)  line · L + position; None: the newest position of each line, P = B
+    target: Rows  # (P,)
+    negatives: Rows  # (M,)
+    log_q: NDArray[np.float32]  # (M,)  log of how much likelier than uniform each was drawn
 
 
-class Batches(data.Dataset[Batch]):
+class Batches:
     """Draws users uniformly and of each a target, uniform among positions `first_target` … n − 1 (ComiRec's protocol);
     negatives by count^`popularity`, with replacement.
 
@@ -56,20 +47,7 @@ class Batches(data.Dataset[Batch]):
         users = self._users[rng.integers(len(self._users), size=self._training.batch_size)]  # (B,)
         drawn = np.searchsorted(self._cumulative[:-1], rng.random(self._training.num_negatives), side="right")  # (M,)
         history, at, target = (self._every_position if self._network.is_causal else self._one_position)(users, rng)
-        return Batch(
-            torch.from_numpy(history),
-            None if at is None else torch.from_numpy(at),
-            torch.from_numpy(target),
-            torch.from_numpy((drawn + 1).astype(np.int32)),
-            torch.from_numpy(self._log_q[drawn]),
-        )
-
-    def of_steps(self, steps: range, device: torch.device) -> data.DataLoader[Batch]:
-        """The batches of these steps one after another: for a GPU assembled ahead, in memory that it can copy from."""
-        on_gpu = device.type == "cuda"
-        return data.DataLoader(
-            self, batch_size=None, sampler=steps, num_workers=GPU_WORKERS if on_gpu else 0, pin_memory=on_gpu
-        )
+        return Batch(history, at, target, (drawn + 1).astype(np.int32), self._log_q[drawn])
 
     def _one_position(self, users: NDArray[np.int64], rng: np.random.Generator) -> tuple[Rows, None, Rows]:
         ends = rng.integers(self._training.first_target, self._lengths[users])

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch.profiler import ProfilerActivity, profile
 
 from models.bundle import current, load_bundle
 from models.dataset import Dataset
@@ -25,17 +26,23 @@ from models.sequences import Rows, Sequences
 PLAIN_BATCH = 256  # histories, as in REMI's code and ours
 BATCH = 8  # users encoded at once
 SECONDS = 2.0  # per measurement
+PROFILED = 20  # steps
 Figures = dict[str, float]
 
 
-def rate(work: Callable[[int], int]) -> float:
-    """Units a second of `work`, called with 0, 1, 2 … for a while; the first call warms up and does not count."""
+def rate(work: Callable[[int], int], finish: Callable[[], None] = lambda: None) -> float:
+    """Units a second of `work`, called with 0, 1, 2 … for a while; the first call warms up and does not count.
+
+    `finish` waits for what `work` has only begun.
+    """
     work(0)
+    finish()
     start, calls, units = time.perf_counter(), 0, 0
-    while (elapsed := time.perf_counter() - start) < SECONDS:
+    while time.perf_counter() - start < SECONDS:
         calls += 1
         units += work(calls)
-    return units / elapsed
+    finish()
+    return units / (time.perf_counter() - start)
 
 
 def bench_batches(dataset: Dataset) -> Figures:
@@ -85,12 +92,14 @@ def bench_encoder(artifacts: Path, run: Path, dataset: Dataset) -> Figures:
     return {"onnx, 1 user": alone, f"onnx, {BATCH} users": batched, "torch, 1 user": eager, "ratio": alone / eager}
 
 
-def bench_training(dataset: Dataset, model: str) -> Figures:
-    """Targets a second trained on one core, against the same network trained plainly (`models/pipeline/plain.py`)."""
+def bench_training(dataset: Dataset, model: str, assignments: Sequence[str], device: torch.device) -> Figures:
+    """Targets a second trained on one core or a GPU, against the same network trained plainly there
+    (`models/pipeline/plain.py`)."""
     torch.set_num_threads(1)
-    recipe = make_network_recipe(model, 0, ["popularity=0"], dataset)
+    recipe = make_network_recipe(model, 0, ["popularity=0", *assignments], dataset)
     users, settings = dataset.split("train"), recipe.training
-    ours, plain = _untrained(recipe), _untrained(recipe)
+    ours, plain = _untrained(recipe, device), _untrained(recipe, device)
+    finish = torch.cuda.synchronize if device.type == "cuda" else lambda: None
     batches, rng = Batches(users, recipe), random.Random(0)  # noqa: S311
     assembling = 0.0
 
@@ -103,14 +112,14 @@ def bench_training(dataset: Dataset, model: str) -> Figures:
         return len(batch.target)
 
     def reference(_: int) -> int:
-        batch = plain_batch(users, recipe, PLAIN_BATCH, rng)
-        plain_step(*plain, batch, settings)
-        return len(batch[1])
+        history, target, negatives = (part.to(device) for part in plain_batch(users, recipe, PLAIN_BATCH, rng))
+        plain_step(*plain, (history, target, negatives), settings)
+        return len(target)
 
     start = time.perf_counter()
-    fast = rate(step)
+    fast = rate(step, finish)
     share = assembling / (time.perf_counter() - start)
-    slow = rate(reference)
+    slow = rate(reference, finish)
     targets = int(np.maximum(users.lengths - settings.first_target, 0).sum())
     return {
         "views batched, loss fused": fast,
@@ -118,11 +127,26 @@ def bench_training(dataset: Dataset, model: str) -> Figures:
         "epoch, seconds": targets / fast,
         "plain epoch, seconds": targets / slow,
         "of a step spent on its batch, percent": 100 * share,
+        **({"GPU busy, percent": 100 * _gpu_busy(step, finish)} if device.type == "cuda" else {}),
         "ratio": fast / slow,
     }
 
 
-def _untrained(recipe: Recipe) -> tuple[Network, torch.optim.Optimizer]:
+def _gpu_busy(step: Callable[[int], int], finish: Callable[[], None]) -> float:
+    """The share of a few steps' time in which the GPU runs a kernel."""
+    start = time.perf_counter()
+    for call in range(PROFILED):
+        step(call)
+    finish()
+    elapsed = time.perf_counter() - start
+    with profile(activities=[ProfilerActivity.CUDA]) as watched:  # which slows the steps: their time is that of before
+        for call in range(PROFILED):
+            step(call)
+        finish()
+    return sum(event.self_device_time_total for event in watched.events()) / 1e6 / elapsed
+
+
+def _untrained(recipe: Recipe, device: torch.device) -> tuple[Network, torch.optim.Optimizer]:
     torch.manual_seed(recipe.seed)
-    model = Network(recipe.network)
+    model = Network(recipe.network).to(device)
     return model, torch.optim.AdamW(model.parameters(), recipe.training.learning_rate, fused=True)

@@ -49,4 +49,4 @@ def routing_variance(weights: Tensor, dim: int) -> Tensor:
 
 def reconstruction(interests: Interests) -> Tensor:
     """‖refined − sg(v_0)‖², mean over users and interests; holds refinement near the coarse interests."""
-    return (interests.final.float() - interests.coarse.detach().float()).square().sum(dim=-1).mean()
+    return (interests.final - interests.coarse.detach()).square().sum(dim=-1).mean()

@@ -27,7 +27,7 @@ class NetworkEncoder:
         """See `Encoder.explain`."""
         rows = torch.from_numpy(histories.astype(np.int64)).to(self._model.item_embedding.weight.device)
         interests = self._model(rows)
-        parts = (interests.by_step.float(), interests.weights.float(), interests.kept)
+        parts = (interests.by_step, interests.weights, interests.kept)
         return Explained(*(part.cpu().numpy() for part in parts))
 
 

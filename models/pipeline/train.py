@@ -69,12 +69,12 @@ def train(
     averaged = AveragedModel(model, multi_avg_fn=moving_average(settings.average))
     kept: Network = averaged.module  # type: ignore[assignment]  # torch knows it as some module
     state = load_checkpoint(out, model, averaged, optimizer)
-    remaining = range(state.step, state.step if state.stopped else settings.max_steps)
+    batches = Batches(users, recipe)
     task = bar.add_task("train", total=settings.max_steps, completed=state.step)
     losses: list[Tensor] = []
     started = time.perf_counter() - state.seconds
-    for batch in Batches(users, recipe).of_steps(remaining, device):
-        losses.append(train_step(model, optimizer, batch, recipe.seed, state.step, settings))
+    while state.step < settings.max_steps and not state.stopped:
+        losses.append(train_step(model, optimizer, batches[state.step], recipe.seed, state.step, settings))
         averaged.update_parameters(model)
         state.step += 1
         if state.step % settings.eval_every == 0 or state.step == settings.max_steps:
@@ -94,8 +94,6 @@ def train(
             if on_evaluation is not None:
                 on_evaluation(state.step, recall)
         bar.update(task, completed=state.step)
-        if state.stopped:
-            break
     bar.update(task, total=state.step)
     return state
 
@@ -129,22 +127,23 @@ def train_step(
 ) -> Tensor:
     """One optimiser step over the served trajectory; its loss. Dropout and noise depend on seed and step alone."""
     torch.manual_seed(seed * 2**32 + step)
-    history, at, target, negatives, log_q = batch.to(model.item_embedding.weight.device)
-    with torch.autocast(history.device.type, torch.bfloat16, enabled=history.is_cuda):
-        interests = model(history, at)
+    device = model.item_embedding.weight.device
+    history, target, negatives, log_q = (
+        torch.from_numpy(part).to(device) for part in (batch.history, batch.target, batch.negatives, batch.log_q)
+    )
+    interests = model(history, None if batch.at is None else torch.from_numpy(batch.at).to(device))
     target_vectors, negative_vectors = model.item_embedding(target), model.item_embedding(negatives)
 
     def recommendation_loss(vectors: Tensor) -> Tensor:
-        users = vectors.float()  # (P, K, D)
         if settings.contrast == "nearest":
-            users = nearest_interest(users, target_vectors)  # (P, 1, D)
-        return sampled_softmax(users, target_vectors, negative_vectors, log_q, target, negatives, settings.hardness)
+            vectors = nearest_interest(vectors, target_vectors)  # (P, 1, D)
+        return sampled_softmax(vectors, target_vectors, negative_vectors, log_q, target, negatives, settings.hardness)
 
     loss = recommendation_loss(interests.final)
     if settings.coarse and model.config.steps:
         loss = loss + settings.coarse * recommendation_loss(interests.coarse)
     if settings.routing:
-        loss = loss + settings.routing * routing_variance(interests.weights.float(), model.config.dim)
+        loss = loss + settings.routing * routing_variance(interests.weights, model.config.dim)
     if settings.reconstruction:
         loss = loss + settings.reconstruction * reconstruction(interests)
     optimizer.zero_grad(set_to_none=True)
@@ -154,14 +153,16 @@ def train_step(
 
 
 def choose_device(name: str) -> torch.device:
-    """auto, cpu or cuda; InputError for another name or a GPU that is not there."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name not in ("cpu", "cuda"):
+    """auto, cpu or cuda, whose matrix products are TF32 from then on; InputError for another or one that is not there.
+
+    bfloat16 was no faster on an H200 (BENCHMARKS.md): the casts cost what the products save.
+    """
+    if name not in ("auto", "cpu", "cuda"):
         raise InputError(f"unknown device {name!r}; choose one of: auto, cpu, cuda")
     if name == "cuda" and not torch.cuda.is_available():
         raise InputError("no CUDA device is to be seen; use --device cpu")
-    return torch.device(name)
+    torch.backends.cuda.matmul.fp32_precision = "tf32"
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
 
 
 def _claim(out: Path, info: RunInfo, resume: bool) -> None:
