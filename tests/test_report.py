@@ -94,7 +94,7 @@ def test_refinement_ablations_and_interests_are_shown_where_there_are_any(tmp_pa
     k8 = '{"num_interests":8}'
     text = report(tmp_path, row("dmi", variant="num_interests=8", recall=0.22, settings=k8))
     assert "| `dmi` | 10.00 | 20.00 | +100.0 % |" in text
-    assert "| `num_interests=8` | 22.00 | +2.00 | 22.00 | +2.00 | 1 |" in text
+    assert "| `num_interests=8` | 22.00 | +2.00 | 22.00 | +2.00 | 1 | A |" in text
     assert "| Model | Shift |" in text
     assert "](results/steps.svg)" in text
     assert "](results/interests.svg)" in text
@@ -123,18 +123,21 @@ def test_what_steps_add_has_a_spread_over_seeds(tmp_path):
     assert "| `dmi` | 10.00 | 15.50 | +55.0 ± 63.6 % |" in text
 
 
-def test_an_ablation_is_compared_over_the_seeds_that_both_have(tmp_path):
+def test_an_ablation_is_compared_over_the_seeds_that_both_have_on_one_machine(tmp_path):
     k8 = {"variant": "num_interests=8", "settings": '{"num_interests":8}'}
     text = report(
         tmp_path,
         row("dmi", recall=0.2),
         row("dmi", seed=1, recall=0.4),
         row("dmi", seed=1, recall=0.42, **k8, **{"valid_recall@50": 0.1}),
-        row("dmi", seed=2, recall=0.9, variant="eta=1", settings='{"num_interests":4,"eta":1}'),
+        row("dmi", seed=2, recall=0.9, variant="num_interests=2", settings='{"num_interests":2}'),
+        row("dmi", seed=1, recall=0.6, machine="another", **k8),
     )
-    assert "| default | 30.00 ± 14.14 | – | 30.00 ± 14.14 | – | 2 |" in text
-    assert "| `num_interests=8` | 10.00 | -30.00 | 42.00 | +2.00 | 1 |" in text
-    assert "| `eta=1` | 90.00 | – | 90.00 | – | 1 |" in text
+    assert "| default | 30.00 ± 14.14 | – | 30.00 ± 14.14 | – | 2 | A |" in text
+    assert "| `num_interests=8` | 10.00 | -30.00 | 42.00 | +2.00 | 1 | A |" in text
+    assert "| `num_interests=8` | 60.00 | – | 60.00 | – | 1 | B |" in text
+    assert "| `num_interests=2` | 90.00 | – | 90.00 | – | 1 | A |" in text
+    assert "- Machine B: another\n" in text
 
 
 def diversified(strengths, recall, diversity):
@@ -202,7 +205,10 @@ def test_of_several_settings_the_newest_count(tmp_path):
     newer = row("dmi", recall=0.3, settings='{"num_interests":2}', finished=datetime(2026, 2, 1, tzinfo=UTC))
     text = report(tmp_path, newer, older)
     assert "| `dmi` | **30.00** |" in text
-    assert "Rows of older settings or data, in `runs.parquet` and not shown: 1" in text
+    assert (
+        "Rows of older settings or data, in `runs.parquet` and not shown, but for ablations of older settings: 1"
+        in text
+    )
 
 
 def test_a_variant_of_other_settings_is_not_compared_with_the_default(tmp_path):

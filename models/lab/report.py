@@ -20,6 +20,7 @@ from models.lab.tables import (
     comparison,
     current,
     diagnosis,
+    machine_names,
     mixed_revisions,
     of_machine,
     of_newest_data,
@@ -45,8 +46,8 @@ def write_report(folder: Path, results: Path) -> None:
     if every.is_empty():
         raise InputError(f"{folder / RUNS_FILE} has no finished run; make one with: dmi lab DATA --out {folder}")
     rows = current(every)
-    usual = rows["machine"].mode().sort()[0]  # where most runs were made: times of another machine are other times
-    default = of_machine(rows.filter(variant=DEFAULT), usual)
+    machines = machine_names(every)
+    default = of_machine(rows.filter(variant=DEFAULT), next(iter(machines)))
     found = verdicts(rows)
     notes = folder / NOTES_FILE
     environment = Environment(
@@ -63,8 +64,7 @@ def write_report(folder: Path, results: Path) -> None:
         verdicts=verdict_table(found),
         trades=trade_table(trades(default)),
         data=[_of_data(runs) for runs in default.sort("data").partition_by("data", maintain_order=True)],
-        ablations=_ablations(of_newest_data(every)),
-        usual_machine=usual,
+        ablations=_ablations(of_newest_data(every), machines),
         figures={caption: _link(path, results) for caption, path in write_plots(rows, folder).items()},
         notes=notes.read_text().strip() if notes.exists() else None,
         sizes=sizes(rows),
@@ -72,7 +72,7 @@ def write_report(folder: Path, results: Path) -> None:
         num_superseded=len(every) - len(rows),
         seeds=_listed(rows, "seed"),
         threads=_listed(rows, "threads"),
-        machines=_listed(rows, "machine"),
+        machines=machines,
         versions=_listed(rows, "versions"),
         revisions=_listed(rows, "git_revision"),
         mixed_revisions=mixed_revisions(rows),
@@ -94,14 +94,14 @@ def _of_data(runs: pl.DataFrame) -> dict[str, object]:
     }
 
 
-def _ablations(rows: pl.DataFrame) -> list[dict[str, object]]:
+def _ablations(rows: pl.DataFrame, machines: dict[str, str]) -> list[dict[str, object]]:
     """A table for each model and data set, and each default, of which there are variants."""
     return [
         {
             "data": runs["data"][0],
             "model": runs["model"][0],
             "otherwise": otherwise(study, runs.filter(variant=DEFAULT).sort("finished").tail(1)),
-            "table": ablation(study),
+            "table": ablation(study, machines),
         }
         for runs in rows.sort("data", "model").partition_by("data", "model", maintain_order=True)
         for study in ablations(runs)

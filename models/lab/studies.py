@@ -23,7 +23,7 @@ ABLATIONS: dict[str, tuple[float | str, ...]] = {
     "prune_by": ("attention", "similarity"),
     "keep_fraction": (0.25, 0.5, 1),
     "keep_mass": (0.5, 0.8, 1),
-    "hardness": (0, 1),
+    "hardness": (0, 0.5, 1, 3),
     "routing": (0, 1, 10, 100),
     "reconstruction": (0, 0.1, 1),
     "num_interests": (1, 2, 4, 8),
@@ -35,7 +35,7 @@ ABLATIONS: dict[str, tuple[float | str, ...]] = {
     "num_blocks": (1, 2),
 }
 # What `dmi-plus` has beside its network: what it would do for the others.
-ADDITIONS: dict[str, tuple[float | str, ...]] = {"horizon": (10,), "item_vectors": ("cooccurrence",)}
+ADDITIONS: dict[str, tuple[float | str, ...]] = {"horizon": (10,), "item_vectors": ("cooccurrence",), "hardness": (1,)}
 
 
 class Study(NamedTuple):
@@ -49,5 +49,5 @@ STUDIES: dict[StudyName, Study] = {
     "compare": Study((*MODELS, *COUNTED), {}),
     "ablations": Study(OURS, ABLATIONS),
     "interests": Study(("comirec-sa", "remi", "dmi", "dmi-plus"), {"num_interests": ABLATIONS["num_interests"]}),
-    "additions": Study((*MULTI_INTEREST, "gru4rec", "sasrec", "dmi"), ADDITIONS),
+    "additions": Study((*MULTI_INTEREST, "gru4rec", "sasrec", "sasrec-plus", "dmi"), ADDITIONS),
 }

@@ -69,7 +69,7 @@ def ablations(runs: pl.DataFrame) -> list[pl.DataFrame]:
         base = orjson.loads(default["settings"][0])
         variants = runs.filter(pl.col("variant") != DEFAULT).filter(
             [
-                _varied(orjson.loads(row["settings"]), base) <= {row["variant"].partition("=")[0]}
+                _varied(orjson.loads(row["settings"]), base) == {row["variant"].partition("=")[0]}
                 for row in runs.filter(pl.col("variant") != DEFAULT).iter_rows(named=True)
             ]
         )
@@ -173,23 +173,37 @@ def refinement(rows: pl.DataFrame) -> Table | None:
     return Table(["Model", *(f"steps={step}" for step in range(steps)), "All against none"], lines)
 
 
-def ablation(rows: pl.DataFrame) -> Table:
+def machine_names(rows: pl.DataFrame) -> dict[str, str]:
+    """Each machine's letter, A being the one where most rows were made."""
+    machines = rows["machine"].value_counts(sort=True).sort("count", "machine", descending=[True, False])["machine"]
+    return {machine: chr(ord("A") + place) for place, machine in enumerate(machines)}
+
+
+def ablation(rows: pl.DataFrame, names: dict[str, str]) -> Table:
     """The variants of one model on one data set: Recall@50 in percent, differences to its default in points.
 
-    Differences are over the seeds that the default has, too: it has more than most variants.
+    Differences are over the seeds that the default has on the same machine: on another, a seed is another training.
     """
     default = rows.filter(variant=DEFAULT)
+    lines = [
+        [
+            DEFAULT,
+            *(cell for metric in JUDGED for cell in (percent(runs[metric]), NONE)),
+            str(len(runs)),
+            names[machine],
+        ]
+        for (machine,), runs in default.group_by("machine", maintain_order=True)
+    ]
     variants = rows.filter(pl.col("variant") != DEFAULT).sort("variant")
-    lines = [[DEFAULT, *(cell for metric in JUDGED for cell in (percent(default[metric]), NONE)), str(len(default))]]
-    for runs in variants.partition_by("variant", maintain_order=True):
-        both = runs.join(default, on="seed", suffix=" of default")
+    for (variant, machine), runs in variants.group_by("variant", "machine", maintain_order=True):
+        both = runs.join(default, on=("seed", "machine"), suffix=" of default")
         cells = [
             cell
             for metric in JUDGED
             for cell in (percent(runs[metric]), points(both[metric], both[f"{metric} of default"]))
         ]
-        lines.append([f"`{runs['variant'][0]}`", *cells, str(len(runs))])
-    return Table(["Variant", "Validation", "Difference", "Test", "Difference", "Seeds"], lines)
+        lines.append([f"`{variant}`", *cells, str(len(runs)), names[machine]])
+    return Table(["Variant", "Validation", "Difference", "Test", "Difference", "Seeds", "Machine"], lines)
 
 
 def diagnosis(rows: pl.DataFrame) -> Table | None:
