@@ -41,16 +41,18 @@ Curve = tuple[Sequence[float], Sequence[float]]
 Curves = dict[str, Curve]
 
 
-def write_plots(rows: pl.DataFrame, folder: Path) -> dict[str, Path]:
-    """Write each figure that the rows allow; its caption → its file."""
+def write_plots(rows: pl.DataFrame, varied: pl.DataFrame, folder: Path) -> dict[str, Path]:
+    """Write each figure that the rows allow; its caption → its file. `varied` are a default and its variants of each
+    model and data set."""
+    recall = "Recall@50, %"
     written = {}
-    for name, caption, curves_of, x, y in (
-        ("steps", "Accuracy against refinement steps, the same weights", _by_steps, "refinement steps", "Recall@50, %"),
-        ("interests", "Accuracy against the number of interests", _by_interests, "interests K", "Recall@50, %"),
-        ("diversity", "Diversity against accuracy as λ grows", _by_lambda, "Recall@50, %", "category diversity@50, %"),
+    for name, caption, of, curves_of, x, y in (
+        ("steps", "Accuracy against refinement steps, the same weights", rows, _by_steps, "refinement steps", recall),
+        ("interests", "Accuracy against the number of interests", varied, _by_interests, "interests K", recall),
+        ("diversity", "Diversity against accuracy as λ grows", rows, _by_lambda, recall, "category diversity@50, %"),
     ):
         curves = {
-            part["data"][0]: curves_of(part) for part in rows.sort("data").partition_by("data", maintain_order=True)
+            part["data"][0]: curves_of(part) for part in of.sort("data").partition_by("data", maintain_order=True)
         }
         curves = {data: lines for data, lines in curves.items() if lines}
         if curves:
@@ -69,11 +71,11 @@ def _by_steps(rows: pl.DataFrame) -> Curves:
 
 
 def _by_interests(rows: pl.DataFrame) -> Curves:
-    """Of each model run with several K, over the seeds that all of these have."""
+    """Of each model run with several K, over the seeds that all of these have on one machine."""
     varied = rows.filter((pl.col("variant") == DEFAULT) | pl.col("variant").str.starts_with("num_interests="))
     curves: Curves = {}
     for runs in by_model(varied.filter(pl.col("variant").n_unique().over("model") > 1)):
-        shared = runs.filter(pl.col("variant").n_unique().over("seed") == runs["variant"].n_unique())
+        shared = runs.filter(pl.col("variant").n_unique().over("seed", "machine") == runs["variant"].n_unique())
         recall = {_num_interests(part): 100 * mean(part[RANKED_BY]) for part in shared.partition_by("variant")}
         if recall:
             curves[runs["model"][0]] = (sorted(recall), [recall[k] for k in sorted(recall)])

@@ -11,20 +11,17 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from models.errors import InputError
 from models.files import atomic_file
+from models.lab.ablations import ablation, ablations, machine_letters, otherwise
 from models.lab.grid import DEFAULT
 from models.lab.plots import write_plots
 from models.lab.rows import RUNS_FILE, load_rows
 from models.lab.tables import (
-    ablation,
-    ablations,
     comparison,
     current,
     diagnosis,
-    machine_names,
     mixed_revisions,
     of_machine,
     of_newest_data,
-    otherwise,
     overview,
     refinement,
     sizes,
@@ -35,6 +32,7 @@ from models.lab.verdicts import summary, verdict_table, verdicts
 
 TEMPLATE = "report.md.jinja"
 NOTES_FILE = "notes.md"
+TRAINING = ("data", "model", "settings", "seed", "machine", "finished")  # by which a row is told, whatever it is called
 
 
 def write_report(folder: Path, results: Path) -> None:
@@ -46,8 +44,19 @@ def write_report(folder: Path, results: Path) -> None:
     if every.is_empty():
         raise InputError(f"{folder / RUNS_FILE} has no finished run; make one with: dmi lab DATA --out {folder}")
     rows = current(every)
-    machines = machine_names(every)
-    default = of_machine(rows.filter(variant=DEFAULT), next(iter(machines)))
+    default = rows.filter(variant=DEFAULT)
+    studies = [
+        (runs, study)
+        for runs in of_newest_data(every).sort("data", "model").partition_by("data", "model", maintain_order=True)
+        for study in ablations(runs)
+    ]
+    shown = every.join(
+        pl.concat(part.select(TRAINING) for part in (rows, *(study for _, study in studies))), TRAINING, "semi"
+    )
+    letters = machine_letters(shown)
+    usual = next(iter(machine_letters(default)))
+    most_varied = {(study["data"][0], study["model"][0]): study for _, study in studies}  # the last is the largest
+    varied = pl.concat([rows.clear(), *most_varied.values()])
     found = verdicts(rows)
     notes = folder / NOTES_FILE
     environment = Environment(
@@ -63,20 +72,23 @@ def write_report(folder: Path, results: Path) -> None:
         summary=summary(found),
         verdicts=verdict_table(found),
         trades=trade_table(trades(default)),
-        data=[_of_data(runs) for runs in default.sort("data").partition_by("data", maintain_order=True)],
-        ablations=_ablations(of_newest_data(every), machines),
-        figures={caption: _link(path, results) for caption, path in write_plots(rows, folder).items()},
+        data=[
+            _of_data(runs) for runs in of_machine(default, usual).sort("data").partition_by("data", maintain_order=True)
+        ],
+        ablations=[_ablation(runs, study, letters) for runs, study in studies],
+        figures={caption: _link(path, results) for caption, path in write_plots(rows, varied, folder).items()},
         notes=notes.read_text().strip() if notes.exists() else None,
         sizes=sizes(rows),
-        num_runs=len(rows),
-        num_superseded=len(every) - len(rows),
-        seeds=_listed(rows, "seed"),
-        threads=_listed(rows, "threads"),
-        machines=machines,
-        versions=_listed(rows, "versions"),
-        revisions=_listed(rows, "git_revision"),
+        num_runs=len(shown),
+        num_superseded=len(every) - len(shown),
+        seeds=_listed(shown, "seed"),
+        threads=_listed(default.filter(machine=usual), "threads"),
+        usual=letters[usual],
+        machines=letters,
+        versions=_listed(shown, "versions"),
+        revisions=_listed(shown, "git_revision"),
         mixed_revisions=mixed_revisions(rows),
-        commands=rows.sort("finished").group_by("command", maintain_order=True).len().rows(),
+        commands=shown.sort("finished").group_by("command", maintain_order=True).len().rows(),
         regenerate=shlex.join(["dmi", "report", _link(folder, results), "--results", results.name]),
     )
     with atomic_file(results) as temporary:
@@ -94,18 +106,14 @@ def _of_data(runs: pl.DataFrame) -> dict[str, object]:
     }
 
 
-def _ablations(rows: pl.DataFrame, machines: dict[str, str]) -> list[dict[str, object]]:
-    """A table for each model and data set, and each default, of which there are variants."""
-    return [
-        {
-            "data": runs["data"][0],
-            "model": runs["model"][0],
-            "otherwise": otherwise(study, runs.filter(variant=DEFAULT).sort("finished").tail(1)),
-            "table": ablation(study, machines),
-        }
-        for runs in rows.sort("data", "model").partition_by("data", "model", maintain_order=True)
-        for study in ablations(runs)
-    ]
+def _ablation(runs: pl.DataFrame, study: pl.DataFrame, letters: dict[str, str]) -> dict[str, object]:
+    """What the report shows of one study among all runs of a model on a data set."""
+    return {
+        "data": runs["data"][0],
+        "model": runs["model"][0],
+        "otherwise": otherwise(study, runs.filter(variant=DEFAULT).sort("finished").tail(1)),
+        "table": ablation(study, letters),
+    }
 
 
 def _listed(rows: pl.DataFrame, column: str) -> list[str]:

@@ -14,7 +14,6 @@ from models.lab.studies import OURS
 from models.pipeline.presets import COUNTED, MODELS, Settings
 
 RANKED_BY = "recall@50"
-JUDGED = ("valid_recall@50", RANKED_BY)
 TIMES = ("train_seconds", "encode_ms", "answer_ms")
 SHORT = {
     "recall": "Recall",
@@ -37,8 +36,8 @@ class Table(NamedTuple):
 def current(rows: pl.DataFrame) -> pl.DataFrame:
     """What is reported: of each data set the newest state, of each model and variant the settings run last.
 
-    A variant of other settings than the default's, but for the one that it varies, is left out: it would be compared
-    with another model.
+    A variant of other settings than the default's, but for the one that it varies, is left out, for it would be compared
+    with another model; so is one that has become the default.
     """
     settings = pl.col("settings").sort_by("finished").last()
     newest = of_newest_data(rows)
@@ -47,9 +46,10 @@ def current(rows: pl.DataFrame) -> pl.DataFrame:
     defaults = {(row["data"], row["model"]): orjson.loads(row["settings"]) for row in default.iter_rows(named=True)}
     return newest.filter(
         [
-            _varied(orjson.loads(row["settings"]), defaults.get((row["data"], row["model"]), {}))
-            <= {row["variant"].partition("=")[0]}
+            base is None
+            or varied(orjson.loads(row["settings"]), base) == {row["variant"].partition("=")[0]} - {DEFAULT}
             for row in newest.iter_rows(named=True)
+            for base in [defaults.get((row["data"], row["model"]))]
         ]
     )
 
@@ -59,40 +59,15 @@ def of_newest_data(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.filter(pl.col("fingerprint") == pl.col("fingerprint").sort_by("finished").last().over("data"))
 
 
-def ablations(runs: pl.DataFrame) -> list[pl.DataFrame]:
-    """Of one model on one data set: its default with the variants of that, and older defaults likewise where more of
-    their settings were varied; the newest first."""
-    studies: list[pl.DataFrame] = []
-    for default in reversed(
-        runs.filter(variant=DEFAULT).sort("finished").partition_by("settings", maintain_order=True)
-    ):
-        base = orjson.loads(default["settings"][0])
-        variants = runs.filter(pl.col("variant") != DEFAULT).filter(
-            [
-                _varied(orjson.loads(row["settings"]), base) == {row["variant"].partition("=")[0]}
-                for row in runs.filter(pl.col("variant") != DEFAULT).iter_rows(named=True)
-            ]
-        )
-        most = max((study["variant"].n_unique() for study in studies), default=1)
-        if variants["variant"].n_unique() + 1 > most:
-            studies.append(pl.concat([default, variants]))
-    return studies
-
-
-def otherwise(older: pl.DataFrame, newer: pl.DataFrame) -> str:
-    """What the default of older runs has otherwise than that of newer ones: `name=value, …`."""
-    then, now = (orjson.loads(runs.filter(variant=DEFAULT)["settings"][0]) for runs in (older, newer))
-    return ", ".join(f"{name}={then[name]}" for name in sorted(_varied(now, then)))
-
-
 def of_machine(rows: pl.DataFrame, machine: str) -> pl.DataFrame:
     """The rows, without the times of those that were made elsewhere."""
     here = pl.col("machine") == machine
     return rows.with_columns(pl.when(here).then(pl.col(name)).alias(name) for name in TIMES)
 
 
-def _varied(settings: Settings, default: Settings) -> set[str]:
-    return {name for name, value in default.items() if settings.get(name) != value}
+def varied(settings: Settings, default: Settings) -> set[str]:
+    """The settings in which the two differ."""
+    return {name for name in settings.keys() | default.keys() if settings.get(name) != default.get(name)}
 
 
 def by_model(rows: pl.DataFrame, ranked_by: str = RANKED_BY) -> list[pl.DataFrame]:
@@ -171,39 +146,6 @@ def refinement(rows: pl.DataFrame) -> Table | None:
         for model, (curve, added) in curves.items()
     ]
     return Table(["Model", *(f"steps={step}" for step in range(steps)), "All against none"], lines)
-
-
-def machine_names(rows: pl.DataFrame) -> dict[str, str]:
-    """Each machine's letter, A being the one where most rows were made."""
-    machines = rows["machine"].value_counts(sort=True).sort("count", "machine", descending=[True, False])["machine"]
-    return {machine: chr(ord("A") + place) for place, machine in enumerate(machines)}
-
-
-def ablation(rows: pl.DataFrame, names: dict[str, str]) -> Table:
-    """The variants of one model on one data set: Recall@50 in percent, differences to its default in points.
-
-    Differences are over the seeds that the default has on the same machine: on another, a seed is another training.
-    """
-    default = rows.filter(variant=DEFAULT)
-    lines = [
-        [
-            DEFAULT,
-            *(cell for metric in JUDGED for cell in (percent(runs[metric]), NONE)),
-            str(len(runs)),
-            names[machine],
-        ]
-        for (machine,), runs in default.group_by("machine", maintain_order=True)
-    ]
-    variants = rows.filter(pl.col("variant") != DEFAULT).sort("variant")
-    for (variant, machine), runs in variants.group_by("variant", "machine", maintain_order=True):
-        both = runs.join(default, on=("seed", "machine"), suffix=" of default")
-        cells = [
-            cell
-            for metric in JUDGED
-            for cell in (percent(runs[metric]), points(both[metric], both[f"{metric} of default"]))
-        ]
-        lines.append([f"`{variant}`", *cells, str(len(runs)), names[machine]])
-    return Table(["Variant", "Validation", "Difference", "Test", "Difference", "Seeds", "Machine"], lines)
 
 
 def diagnosis(rows: pl.DataFrame) -> Table | None:

@@ -93,10 +93,13 @@ def bench_encoder(artifacts: Path, run: Path, dataset: Dataset) -> Figures:
 
 
 def bench_training(dataset: Dataset, model: str, assignments: Sequence[str], device: torch.device) -> Figures:
-    """Targets a second trained on one core or a GPU, against the same network trained plainly there
-    (`models/pipeline/plain.py`)."""
+    """Targets a second trained on one core or a GPU, against the same network trained plainly there.
+
+    `models/pipeline/plain.py` has 256 histories a step whatever `assignments` say, and negatives drawn uniformly, as
+    ours have here.
+    """
     torch.set_num_threads(1)
-    recipe = make_network_recipe(model, 0, ["popularity=0", *assignments], dataset)
+    recipe = make_network_recipe(model, 0, [*assignments, "popularity=0"], dataset)
     users, settings = dataset.split("train"), recipe.training
     ours, plain = _untrained(recipe, device), _untrained(recipe, device)
     finish = torch.cuda.synchronize if device.type == "cuda" else lambda: None
@@ -133,7 +136,7 @@ def bench_training(dataset: Dataset, model: str, assignments: Sequence[str], dev
 
 
 def _gpu_busy(step: Callable[[int], int], finish: Callable[[], None]) -> float:
-    """The share of a few steps' time in which the GPU runs a kernel."""
+    """The share of a few steps' time in which the GPU runs a kernel or a copy."""
     start = time.perf_counter()
     for call in range(PROFILED):
         step(call)

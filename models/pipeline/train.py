@@ -161,8 +161,10 @@ def choose_device(name: str) -> torch.device:
         raise InputError(f"unknown device {name!r}; choose one of: auto, cpu, cuda")
     if name == "cuda" and not torch.cuda.is_available():
         raise InputError("no CUDA device is to be seen; use --device cpu")
+    if name == "cpu" or not torch.cuda.is_available():
+        return torch.device("cpu")
     torch.backends.cuda.matmul.fp32_precision = "tf32"
-    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+    return torch.device("cuda")
 
 
 def _claim(out: Path, info: RunInfo, resume: bool) -> None:
