@@ -12,13 +12,13 @@ def test_an_ablation_is_compared_over_the_seeds_that_both_have_on_one_machine(tm
         row("dmi", recall=0.2),
         row("dmi", seed=1, recall=0.4),
         row("dmi", seed=1, recall=0.42, **k8, **{"valid_recall@50": 0.1}),
-        row("dmi", seed=2, recall=0.9, variant="num_interests=2", settings='{"num_interests":2}'),
+        row("dmi", seed=2, recall=0.9, variant="eta=1", settings='{"num_interests":4,"eta":1}'),
         row("dmi", seed=1, recall=0.6, machine="another", **k8),
     )
     assert "| default | 30.00 ± 14.14 | – | 30.00 ± 14.14 | – | 2 | A |" in text
     assert "| `num_interests=8` | 10.00 | -30.00 | 42.00 | +2.00 | 1 | A |" in text
     assert "| `num_interests=8` | 60.00 | – | 60.00 | – | 1 | B |" in text
-    assert "| `num_interests=2` | 90.00 | – | 90.00 | – | 1 | A |" in text
+    assert "| `eta=1` | 90.00 | – | 90.00 | – | 1 | A |" in text
     assert "- Machine B: another\n" in text
 
 

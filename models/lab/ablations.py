@@ -46,7 +46,7 @@ def otherwise(older: pl.DataFrame, newer: pl.DataFrame) -> str:
 
 def machine_letters(rows: pl.DataFrame) -> dict[str, str]:
     """Each machine's letter, A being the one where most rows were made."""
-    machines = rows["machine"].value_counts(sort=True).sort("count", "machine", descending=[True, False])["machine"]
+    machines = rows["machine"].value_counts().sort("count", "machine", descending=[True, False])["machine"]
     return {machine: chr(ord("A") + place) for place, machine in enumerate(machines)}
 
 
