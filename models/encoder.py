@@ -18,6 +18,11 @@ from models.sequences import PADDING, Rows
 Vectors = NDArray[np.float32]
 
 
+# Columns of padding are left out by so many at a time, and as many are left: sums over a history are then added up in
+# the same order, and its interests are the same to the bit, however much of the padding before it is there.
+STRIDE = 16
+
+
 class Explained(NamedTuple):
     """Interests and where they come from."""
 
@@ -42,6 +47,8 @@ class Encoder:
         except Exception as error:  # ONNX Runtime's errors have no common base
             reason = str(error).splitlines()[0]
             raise InputError(f"{path} is no ONNX model ({reason}); build the bundle again") from None
+        length = self._session.get_inputs()[0].shape[1]
+        self._any_length = not isinstance(length, int)  # a graph of before reads max_len columns and no fewer
         self._item_vectors = item_vectors
         self._overlay: Overlay | None = None
         self.config = config
@@ -51,18 +58,28 @@ class Encoder:
 
         Step 0 are the coarse interests. A line's result does not depend on the other lines.
         """
-        (interests,) = self._session.run(["interests"], self._inputs(histories))
+        (interests,) = self._session.run(["interests"], self._inputs(histories[:, self._padding(histories) :]))
         return interests
 
     def explain(self, histories: Rows) -> Explained:
         """The same interests, with each item's weight in them and what pruning kept."""
-        return Explained(*self._session.run(list(Explained._fields), self._inputs(histories)))
+        padding = self._padding(histories)
+        interests, *maps = self._session.run(list(Explained._fields), self._inputs(histories[:, padding:]))
+        weights, kept = (np.pad(each, ((0, 0), (0, 0), (padding, 0))) for each in maps)  # (B, K, L)
+        return Explained(interests, weights, kept)
 
     def amended(self, overlay: Overlay) -> Encoder:
         """The same graph over item vectors some of which have changed, or are new."""
         other = copy(self)
         other._overlay = overlay
         return other
+
+    def _padding(self, histories: Rows) -> int:
+        """The columns before all of the histories that need not be computed."""
+        if not self._any_length:
+            return 0
+        before = int((histories != PADDING).any(axis=0).argmax())
+        return max(min(before, histories.shape[1] - STRIDE), 0) // STRIDE * STRIDE
 
     def _inputs(self, histories: Rows) -> dict[str, NDArray[Any]]:
         return {"history": self._vectors(histories), "valid": histories != PADDING}

@@ -49,11 +49,13 @@ class Transformer(nn.Module):
 
     def forward(self, history: Tensor, valid: Tensor) -> Tensor:
         """(B, L, D), (B, L) → states (B, L, D)."""
+        length = valid.shape[1]
+        lag, causal = self.lag[:length, :length], self.causal[:length, :length]  # (L, L)
         # Padding attends to itself: a line of nothing but −∞ would be NaN.
-        visible = (self.causal & valid[:, None]) | (self.lag + ~self.causal == 0)  # (B, L, L)
+        visible = (causal & valid[:, None]) | (lag + ~causal == 0)  # (B, L, L)
         hidden = visible[:, None].to(history.dtype).log()  # (B, 1, L, L)  −∞ where not to be seen
         for block in self.blocks:
-            history = block(history, hidden, self.lag)
+            history = block(history, hidden, lag)
         states: Tensor = self.norm(history)
         return states
 

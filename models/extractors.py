@@ -37,7 +37,8 @@ class SelfAttention(nn.Module):
 
     def forward(self, states: Tensor, views: Views) -> Extracted:
         """K interests, each a weighted mean of the items (B, L, D)."""
-        scores = self.heads(torch.tanh(self.hidden(states + self.position))).transpose(1, 2)  # (B, K, L)
+        position = self.position[-states.shape[1] :]  # (L, D)
+        scores = self.heads(torch.tanh(self.hidden(states + position))).transpose(1, 2)  # (B, K, L)
         weights = scores.masked_fill(~views.visible[:, None], -math.inf).softmax(dim=-1)
         return Extracted(weights @ states, weights)
 
@@ -97,10 +98,10 @@ class DynamicRouting(nn.Module):
         lines, length, dim = states.shape
         # One line more, so that none is alone: ONNX Runtime sums a product with one row in another order.
         rows = torch.cat([states, torch.zeros_like(states[:1])]).transpose(0, 1)  # (L, P + 1, D)
-        mapped = (rows @ self.map)[:, :lines].view(length, lines, -1, dim).permute(1, 2, 0, 3)
+        mapped = (rows @ self.map[-length:])[:, :lines].view(length, lines, -1, dim).permute(1, 2, 0, 3)
         mapped = mapped.expand(-1, self.num_interests, -1, -1)  # (P, K, L, D)
         fixed, visible = mapped.detach(), views.visible
-        logits = self.start.expand(lines, -1, -1)  # (P, K, L)
+        logits = self.start[:, -length:].expand(lines, -1, -1)  # (P, K, L)
         for _ in range(ROUTING_ITERATIONS - 1):
             interests = squash((self._routed(logits, visible)[:, :, None] @ fixed).squeeze(2))  # (P, K, D)
             logits = logits + (fixed @ interests[..., None]).squeeze(-1)

@@ -1,6 +1,6 @@
 """The network: histories → K coarse interests, each refined by a few-step diffusion (DMI, arXiv 2502.05561).
 
-Shapes: B histories, L = max_len positions, P views of them (positions to predict from; one for each history when
+Shapes: B histories, L ≤ max_len positions, P views of them (positions to predict from; one for each history when
 serving), K interests, D dimensions, S refinement steps, N items. Item row 0 is padding; histories are left-padded, so
 the newest item always stands at position L − 1.
 """

@@ -1,6 +1,7 @@
 """The served encoder: what the network computes, for each line as if it were alone."""
 
 import numpy as np
+import onnx
 import pytest
 import torch
 
@@ -64,6 +65,36 @@ def test_a_line_of_a_batch_is_the_line_alone_to_the_bit(pair):
     for size in (1, 2, 3, 16, 33):
         parts = [encoder.encode(rows[start : start + size]) for start in range(0, len(rows), size)]
         assert np.array_equal(np.concatenate(parts), whole), size
+
+
+def test_an_explanation_is_as_wide_as_the_history_and_the_same_in_any_batch(pair):
+    _, encoder = pair
+    rows = histories(64, encoder.config.max_len)
+    whole = encoder.explain(rows)
+    assert whole.weights.shape == whole.kept.shape == (64, encoder.config.num_interests, encoder.config.max_len)
+    assert not whole.weights[:, 0][rows == 0].any()
+    assert not whole.kept[:, 0][rows == 0].any()
+    for line in (0, 15, 16, 40):
+        for alone, among in zip(encoder.explain(rows[line : line + 1]), whole, strict=True):
+            assert np.array_equal(alone[0], among[line]), line
+
+
+def test_a_graph_of_one_length_still_serves(tmp_path):
+    """As bundles had it before short histories were computed short."""
+    model = Network(NetworkConfig(num_items=1152, encoder="transformer", extractor="contextual")).eval()
+    export_encoder(model, tmp_path / "encoder.onnx")
+    vectors = np.concatenate([np.zeros((1, model.config.dim), np.float32), model.item_vectors()])
+    rows = histories(3, model.config.max_len)
+    expected = Encoder(tmp_path / "encoder.onnx", vectors, model.config).explain(rows)
+    graph = onnx.load(tmp_path / "encoder.onnx")
+    for field in (*graph.graph.input, *graph.graph.output):
+        for size in field.type.tensor_type.shape.dim:
+            if size.dim_param == "length":
+                size.dim_value = model.config.max_len
+    onnx.save(graph, tmp_path / "encoder.onnx")
+    found = Encoder(tmp_path / "encoder.onnx", vectors, model.config).explain(rows)
+    for one, other in zip(found, expected, strict=True):
+        assert np.array_equal(one, other)
 
 
 def test_what_is_no_graph_is_refused(tmp_path):

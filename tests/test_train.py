@@ -7,6 +7,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from rich.progress import Progress
@@ -178,6 +179,7 @@ def test_a_damaged_run_is_refused(small, tmp_path, name):
         ("dmi", "depth=3", "'depth=3': no such name; known: average, batch_size, coarse, contrast, dim"),
         ("dmi", "num_items=3", "'num_items=3': no such name"),
         ("dmi", "dim=much", "dim: Input should be a valid integer"),
+        ("dmi", "max_len=1", "max_len: Input should be greater than or equal to 2"),
         ("dmi", "dropout=1", "dropout: Input should be less than 1"),
         ("dmi", "start=2", "steps 4 needs a start of at least as many timesteps, not 2"),
     ],
@@ -185,6 +187,13 @@ def test_a_damaged_run_is_refused(small, tmp_path, name):
 def test_a_recipe_that_makes_no_sense_is_refused(small, model, assignment, message):
     with pytest.raises(InputError, match=message):
         make_recipe(model, 0, [assignment], small)
+
+
+def test_a_model_reads_no_more_of_a_history_than_histories_have(small):
+    lengths = small.split("train").lengths
+    longest = make_recipe("dmi-plus", 0, [], small).settings["max_len"]
+    assert np.mean(lengths > longest) <= 0.01 < np.mean(lengths >= longest)
+    assert make_recipe("dmi-plus", 0, ["max_len=200"], small).settings["max_len"] == 200
 
 
 def test_an_unknown_device_is_refused():

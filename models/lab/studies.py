@@ -15,6 +15,7 @@ OTHERS = ("sasrec-plus", "sasrec", "gru4rec", "itemknn")
 
 # One value at a time is changed; a value that a model has anyway is not run twice.
 ABLATIONS: dict[str, tuple[float | str, ...]] = {
+    "max_len": (50, 100, 200),
     "steps": (0, 1, 2, 4, 8),
     "eta": (0.25, 0.5, 1),
     "noise_scale": (0, 0.03, 0.1, 0.3, 1),
@@ -34,8 +35,14 @@ ABLATIONS: dict[str, tuple[float | str, ...]] = {
     "coarse": (0.1, 1),
     "num_blocks": (1, 2),
 }
-# What `dmi-plus` has beside its network (hard negatives on short histories): what it would do for the others.
-ADDITIONS: dict[str, tuple[float | str, ...]] = {"horizon": (10,), "item_vectors": ("cooccurrence",), "hardness": (1,)}
+# What `dmi-plus` has beside its network (hard negatives on short histories, long ones read further): what it would do
+# for the others.
+ADDITIONS: dict[str, tuple[float | str, ...]] = {
+    "horizon": (10,),
+    "item_vectors": ("cooccurrence",),
+    "hardness": (1,),
+    "max_len": (200,),
+}
 
 
 class Study(NamedTuple):

@@ -128,11 +128,14 @@ class _ServedNetwork(nn.Module):
 
 
 def export_encoder(model: Network, path: Path) -> None:
-    """Write encoder.onnx: history (B, L, D), valid (B, L) → interests (B, S + 1, K, D), weights, kept (B, K, L)."""
+    """Write encoder.onnx: history (B, L, D), valid (B, L) → interests (B, S + 1, K, D), weights, kept (B, K, L).
+
+    L is at most the network's `max_len`.
+    """
     config = model.config
     history = torch.randn(2, config.max_len, config.dim)
     valid = torch.ones(2, config.max_len, dtype=torch.bool)
-    batch = torch.export.Dim("batch")
+    batch, length = torch.export.Dim("batch"), torch.export.Dim("length", max=config.max_len)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's own deprecations, nothing a user could act on
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
@@ -142,7 +145,7 @@ def export_encoder(model: Network, path: Path) -> None:
             dynamo=True,
             input_names=["history", "valid"],
             output_names=["interests", "weights", "kept"],
-            dynamic_shapes=({0: batch}, {0: batch}),
+            dynamic_shapes=({0: batch, 1: length}, {0: batch, 1: length}),
             verbose=False,
         )
     if program is None:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from models.config import NeighboursConfig, NetworkConfig, PopularConfig
 from models.dataset import Dataset
 from models.errors import InputError
-from models.pipeline.presets import COUNTED, Settings, kind_of, preset
+from models.pipeline.presets import COUNTED, Settings, preset
 
 
 class TrainConfig(BaseModel):
@@ -115,7 +115,7 @@ def make_network_recipe(model: str, seed: int, assignments: Sequence[str], datas
 
 def _values(model: str, assignments: Sequence[str], dataset: Dataset, names: Set[str]) -> Settings:
     """The preset's values with the assignments in their place."""
-    values = preset(model, kind_of(dataset.split("train")))
+    values = preset(model, dataset.split("train"))
     for assignment in assignments:
         name, equals, value = assignment.partition("=")
         if not equals:
