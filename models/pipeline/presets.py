@@ -65,6 +65,7 @@ def preset(model: str, histories: Sequences) -> Settings:
             settings["batch_size"] //= 4  # a long history has as many more positions to train
     tuned = resources.files("models") / "presets" / kind / f"{model}.json"
     settings |= orjson.loads(tuned.read_bytes()) if tuned.is_file() else {}
-    if model in MODELS:  # no longer than the histories of all but the 1 % longest
-        settings["max_len"] = max(2, min(settings["max_len"], int(np.quantile(histories.lengths, 0.99, method="higher"))))
+    if model in MODELS:
+        longest = int(np.quantile(histories.lengths, 0.99, method="higher"))  # but for the 1 % beyond
+        settings["max_len"] = max(2, min(settings["max_len"], longest))
     return settings
