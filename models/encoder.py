@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from copy import copy
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,9 +18,8 @@ from models.sequences import PADDING, Rows
 
 Vectors = NDArray[np.float32]
 
-
-# Columns of padding are left out by so many at a time, and as many are left: sums over a history are then added up in
-# the same order, and its interests are the same to the bit, however much of the padding before it is there.
+# Columns of padding are left out by so many at a time, and as many columns are left: sums over a history are then added
+# up in the same order, and its interests are the same to the bit, however much of the padding before it is there.
 STRIDE = 16
 
 
@@ -58,15 +58,12 @@ class Encoder:
 
         Step 0 are the coarse interests. A line's result does not depend on the other lines.
         """
-        (interests,) = self._session.run(["interests"], self._inputs(histories[:, self._padding(histories) :]))
+        (interests,) = self._run(["interests"], histories)
         return interests
 
     def explain(self, histories: Rows) -> Explained:
         """The same interests, with each item's weight in them and what pruning kept."""
-        padding = self._padding(histories)
-        interests, *maps = self._session.run(list(Explained._fields), self._inputs(histories[:, padding:]))
-        weights, kept = (np.pad(each, ((0, 0), (0, 0), (padding, 0))) for each in maps)  # (B, K, L)
-        return Explained(interests, weights, kept)
+        return Explained(*self._run(Explained._fields, histories))
 
     def amended(self, overlay: Overlay) -> Encoder:
         """The same graph over item vectors some of which have changed, or are new."""
@@ -74,12 +71,23 @@ class Encoder:
         other._overlay = overlay
         return other
 
-    def _padding(self, histories: Rows) -> int:
-        """The columns before all of the histories that need not be computed."""
-        if not self._any_length:
-            return 0
-        before = int((histories != PADDING).any(axis=0).argmax())
-        return max(min(before, histories.shape[1] - STRIDE), 0) // STRIDE * STRIDE
+    def _run(self, names: Sequence[str], histories: Rows) -> Sequence[NDArray[Any]]:
+        """The graph's outputs, the interests first; lines of about one length are computed together, at that length."""
+        spare = histories.shape[1] - STRIDE
+        if spare < STRIDE or not self._any_length:
+            return self._session.run(names, self._inputs(histories))
+        before = (histories != PADDING).argmax(axis=1)  # (B,)  columns of padding
+        padding = before.clip(max=spare) // STRIDE * STRIDE
+        parts = []
+        for columns in np.unique(padding):
+            interests, *maps = self._session.run(names, self._inputs(histories[padding == columns, columns:]))
+            if columns:
+                maps = [np.pad(each, ((0, 0), (0, 0), (columns, 0))) for each in maps]  # (B, K, L)
+            parts.append([interests, *maps])
+        if len(parts) == 1:
+            return parts[0]
+        lines = padding.argsort(kind="stable").argsort()  # where each line stands among the parts
+        return [np.concatenate(outputs)[lines] for outputs in zip(*parts, strict=True)]
 
     def _inputs(self, histories: Rows) -> dict[str, NDArray[Any]]:
         return {"history": self._vectors(histories), "valid": histories != PADDING}
