@@ -27,7 +27,7 @@ class NetworkConfig(BaseModel):
 
     num_items: Annotated[int, Ge(1)]
     dim: Annotated[int, Ge(4), Le(1024)] = 64
-    max_len: Annotated[int, Ge(2), Le(1000)] = 50
+    max_len: Annotated[int, Ge(1), Le(1000)] = 50
     dropout: Annotated[float, Ge(0), Lt(1)] = 0.2
     # Of a dimension of an item vector drawn at random, which has to be unlearned.
     embedding_std: Annotated[float, Gt(0), Le(1)] = 0.02

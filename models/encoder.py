@@ -18,9 +18,10 @@ from models.sequences import PADDING, Rows
 
 Vectors = NDArray[np.float32]
 
-# Columns of padding are left out by so many at a time, and as many columns are left: sums over a history are then added
-# up in the same order, and its interests are the same to the bit, however much of the padding before it is there.
-STRIDE = 16
+# How many columns of padding are left out is a multiple of this, and at least as many columns are left: fewer runs of
+# the graph for a batch, and at 64 dimensions and up to 200 events the sums of a history in the order they had with all
+# of its padding. With 16 a batch of mixed lengths fell apart into so many runs that small graphs were slower.
+STRIDE = 32
 
 
 class Explained(NamedTuple):
@@ -48,7 +49,7 @@ class Encoder:
             reason = str(error).splitlines()[0]
             raise InputError(f"{path} is no ONNX model ({reason}); build the bundle again") from None
         length = self._session.get_inputs()[0].shape[1]
-        self._any_length = not isinstance(length, int)  # a graph of before reads max_len columns and no fewer
+        self._takes_any_length = not isinstance(length, int)  # one of before takes max_len columns and no fewer
         self._item_vectors = item_vectors
         self._overlay: Overlay | None = None
         self.config = config
@@ -56,7 +57,7 @@ class Encoder:
     def encode(self, histories: Rows) -> Vectors:
         """Left-padded item rows (B, L), no line empty → interests after 0 … S steps (B, S + 1, K, D).
 
-        Step 0 are the coarse interests. A line's result does not depend on the other lines.
+        Step 0 are the coarse interests. A line's result does not depend on the other lines, of which there must be some.
         """
         (interests,) = self._run(["interests"], histories)
         return interests
@@ -72,21 +73,21 @@ class Encoder:
         return other
 
     def _run(self, names: Sequence[str], histories: Rows) -> Sequence[NDArray[Any]]:
-        """The graph's outputs, the interests first; lines of about one length are computed together, at that length."""
-        spare = histories.shape[1] - STRIDE
-        if spare < STRIDE or not self._any_length:
+        """The graph's outputs, the interests first. How much of a line is computed follows from its own length alone."""
+        most = histories.shape[1] - STRIDE
+        if most < STRIDE or not self._takes_any_length:
             return self._session.run(names, self._inputs(histories))
-        before = (histories != PADDING).argmax(axis=1)  # (B,)  columns of padding
-        padding = before.clip(max=spare) // STRIDE * STRIDE
+        padding = (histories != PADDING).argmax(axis=1)  # (B,)  columns
+        left_out = padding.clip(max=most) // STRIDE * STRIDE
         parts = []
-        for columns in np.unique(padding):
-            interests, *maps = self._session.run(names, self._inputs(histories[padding == columns, columns:]))
+        for columns in np.unique(left_out):
+            interests, *maps = self._session.run(names, self._inputs(histories[left_out == columns, columns:]))
             if columns:
                 maps = [np.pad(each, ((0, 0), (0, 0), (columns, 0))) for each in maps]  # (B, K, L)
             parts.append([interests, *maps])
         if len(parts) == 1:
             return parts[0]
-        lines = padding.argsort(kind="stable").argsort()  # where each line stands among the parts
+        lines = left_out.argsort(kind="stable").argsort()  # where each line stands among the parts
         return [np.concatenate(outputs)[lines] for outputs in zip(*parts, strict=True)]
 
     def _inputs(self, histories: Rows) -> dict[str, NDArray[Any]]:

@@ -61,7 +61,8 @@ def load_matcher(path: Path) -> Matcher:
     """
     matcher = Matcher(LiveBundle(load_bundle(path)))
     item = matcher.live.base.catalogue.item_id(1)
-    if any(answer.degraded for answer in matcher.match([Query(history=[item]), Query()])):
+    longest = max(matcher.live.base.retriever.max_len, 1)
+    if any(answer.degraded for answer in matcher.match([Query(history=[item] * n) for n in (1, longest, 0)])):
         raise InputError(f"{path}: the model fails, the log says how; serve another version or build it again")
     return matcher
 

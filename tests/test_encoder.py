@@ -1,10 +1,14 @@
 """The served encoder: what the network computes, for each line as if it were alone."""
 
+from copy import deepcopy
+from pathlib import Path
+
 import numpy as np
 import onnx
 import pytest
 import torch
 
+from models.amendment import Overlay
 from models.config import NetworkConfig
 from models.encoder import Encoder
 from models.errors import InputError
@@ -15,16 +19,30 @@ from models.sequences import Rows
 from tests.networks import disturb
 
 
+def exported(name: str, max_len: int, folder: Path) -> tuple[Network, Encoder]:
+    """A model, every part of it doing something, and FOLDER/encoder.onnx served."""
+    torch.manual_seed(0)
+    values = {key: value for key, value in MODELS[name].items() if key in NetworkConfig.model_fields}
+    model = disturb(Network(NetworkConfig(num_items=1152, max_len=max_len, **values))).eval()
+    export_encoder(model, folder / "encoder.onnx")
+    return model, served(model, folder)
+
+
+def served(model: Network, folder: Path) -> Encoder:
+    vectors = np.concatenate([np.zeros((1, model.config.dim), np.float32), model.item_vectors()])
+    return Encoder(folder / "encoder.onnx", vectors, model.config)
+
+
 @pytest.fixture(scope="module", params=MODELS)
 def pair(request, tmp_path_factory) -> tuple[Network, Encoder]:
-    """Each model, every part of it doing something, and its export."""
-    torch.manual_seed(0)
-    values = {name: value for name, value in MODELS[request.param].items() if name in NetworkConfig.model_fields}
-    model = disturb(Network(NetworkConfig(num_items=1152, **values))).eval()
-    path = tmp_path_factory.mktemp("encoder") / "encoder.onnx"
-    export_encoder(model, path)
-    vectors = np.concatenate([np.zeros((1, model.config.dim), np.float32), model.item_vectors()])
-    return model, Encoder(path, vectors, model.config)
+    return exported(request.param, 50, tmp_path_factory.mktemp("encoder"))
+
+
+@pytest.fixture(scope="module", params=["dmi-plus", "comirec-sa", "mind"])
+def long(request, tmp_path_factory) -> tuple[Network, Encoder, Path]:
+    """Models that read 200 events, as far as they differ in what they do with positions."""
+    folder = tmp_path_factory.mktemp("long")
+    return *exported(request.param, 200, folder), folder
 
 
 def histories(count: int, max_len: int) -> Rows:
@@ -79,22 +97,56 @@ def test_an_explanation_is_as_wide_as_the_history_and_the_same_in_any_batch(pair
             assert np.array_equal(alone[0], among[line]), line
 
 
-def test_a_graph_of_one_length_still_serves(tmp_path):
-    """As bundles had it before short histories were computed short."""
-    model = Network(NetworkConfig(num_items=1152, encoder="transformer", extractor="contextual")).eval()
-    export_encoder(model, tmp_path / "encoder.onnx")
-    vectors = np.concatenate([np.zeros((1, model.config.dim), np.float32), model.item_vectors()])
-    rows = histories(3, model.config.max_len)
-    expected = Encoder(tmp_path / "encoder.onnx", vectors, model.config).explain(rows)
-    graph = onnx.load(tmp_path / "encoder.onnx")
+def test_histories_of_every_length_in_one_batch_are_what_they_are_at_full_width(long, tmp_path):
+    model, encoder, folder = long
+    rows = histories(200, 200)[np.random.default_rng(1).permutation(200)]
+    with torch.inference_mode():
+        expected = model(torch.from_numpy(rows.astype(np.int64))).by_step.numpy()
+    found = encoder.explain(rows)
+    assert np.abs(found.interests - expected).max() <= 1e-4 * np.abs(expected).max()
+    # As graphs had it before: of one length.
+    graph = onnx.load(folder / "encoder.onnx")
     for field in (*graph.graph.input, *graph.graph.output):
         for size in field.type.tensor_type.shape.dim:
             if size.dim_param == "length":
-                size.dim_value = model.config.max_len
+                size.dim_value = 200
     onnx.save(graph, tmp_path / "encoder.onnx")
-    found = Encoder(tmp_path / "encoder.onnx", vectors, model.config).explain(rows)
-    for one, other in zip(found, expected, strict=True):
+    for one, other in zip(found, served(model, tmp_path).explain(rows), strict=True):
         assert np.array_equal(one, other)
+
+
+def test_padding_is_not_computed(long, monkeypatch):
+    _, encoder, _ = long
+    widths, inputs = [], Encoder._inputs
+
+    def watched(self, rows):
+        widths.append(rows.shape[1])
+        return inputs(self, rows)
+
+    monkeypatch.setattr(Encoder, "_inputs", watched)
+    encoder.encode(histories(30, 200))
+    assert widths == [40]
+
+
+def test_a_changed_item_is_changed_in_histories_of_every_length(long):
+    model, encoder, folder = long
+    rows = histories(200, 200)
+    rows[::3, -1] = 7
+    with torch.no_grad():
+        changed = deepcopy(model)
+        changed.item_embedding.weight[7] *= -1
+    vector = changed.item_embedding.weight[7:8].detach().numpy()
+    found = encoder.amended(Overlay(np.array([7], np.int32), vector)).encode(rows)
+    assert np.array_equal(found, served(changed, folder).encode(rows))
+
+
+@pytest.mark.parametrize("max_len", [1, 2, 31, 63, 64, 65])
+def test_every_length_may_be_the_longest(max_len, tmp_path):
+    model, encoder = exported("comirec-sa", max_len, tmp_path)
+    rows = histories(max_len, max_len)
+    with torch.inference_mode():
+        expected = model(torch.from_numpy(rows.astype(np.int64))).by_step.numpy()
+    assert np.abs(encoder.encode(rows) - expected).max() <= 1e-4 * np.abs(expected).max()
 
 
 def test_what_is_no_graph_is_refused(tmp_path):

@@ -179,7 +179,6 @@ def test_a_damaged_run_is_refused(small, tmp_path, name):
         ("dmi", "depth=3", "'depth=3': no such name; known: average, batch_size, coarse, contrast, dim"),
         ("dmi", "num_items=3", "'num_items=3': no such name"),
         ("dmi", "dim=much", "dim: Input should be a valid integer"),
-        ("dmi", "max_len=1", "max_len: Input should be greater than or equal to 2"),
         ("dmi", "dropout=1", "dropout: Input should be less than 1"),
         ("dmi", "start=2", "steps 4 needs a start of at least as many timesteps, not 2"),
     ],

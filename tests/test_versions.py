@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from models.bundle import WEIGHTS, current, promote
+from models.bundle import CONFIG, WEIGHTS, current, promote
 from models.errors import InputError
 from models.files import atomic_file
 from service.embedded_redis import embedded_redis
@@ -225,6 +225,17 @@ def test_a_version_whose_model_fails_is_not_served(artifacts, tmp_path):
     broken = current(folder)
     weights = {name: np.full_like(tensor, np.nan) for name, tensor in load_file(broken / WEIGHTS).items()}
     save_file(weights, broken / WEIGHTS)
+    seal(broken)
+    with pytest.raises(InputError, match="the model fails, the log says how"):
+        load_lineup(Plan(broken, None), {})
+
+
+def test_a_version_whose_graph_reads_less_than_its_config_says_is_not_served(artifacts, tmp_path):
+    folder = tmp_path / "artifacts"
+    shutil.copytree(artifacts, folder)
+    broken = current(folder)
+    config = json.loads((broken / CONFIG).read_text())
+    (broken / CONFIG).write_text(json.dumps(config | {"max_len": 3 * config["max_len"]}))
     seal(broken)
     with pytest.raises(InputError, match="the model fails, the log says how"):
         load_lineup(Plan(broken, None), {})

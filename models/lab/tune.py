@@ -24,7 +24,7 @@ from rich.progress import Progress
 from models.dataset import Dataset
 from models.errors import InputError
 from models.files import atomic_file
-from models.pipeline.presets import MODELS, Settings, preset
+from models.pipeline.presets import MODELS, Settings, kind_of, preset
 from models.pipeline.recipe import make_recipe
 from models.pipeline.train import train
 
@@ -109,7 +109,7 @@ def plan(dataset: Dataset, model: str, assignments: Sequence[str]) -> Search:
     taken = list(assignments) if model in MODELS else []
     present = make_recipe(model, 0, taken, dataset).settings
     fixed = {name: present[name] for name in names if name not in BUDGET} if taken else {}
-    return Search(dataset, model, taken, present, preset(model, dataset.split("train")) | fixed)
+    return Search(dataset, model, taken, present, preset(model, kind_of(dataset.split("train"))) | fixed)
 
 
 def tune(search: Search, trials: int, journal: Path, device: torch.device, bar: Progress) -> Settings:

@@ -13,7 +13,6 @@ from torch.profiler import ProfilerActivity, profile
 
 from models.bundle import current, load_bundle
 from models.dataset import Dataset
-from models.encoder import STRIDE
 from models.errors import InputError
 from models.multi_interest import MultiInterest
 from models.network import Network
@@ -26,6 +25,7 @@ from models.sequences import PADDING, Rows, Sequences
 
 PLAIN_BATCH = 256  # histories, as in REMI's code and ours
 BATCH = 8  # users encoded at once
+BRIEF = 16  # events of a short history
 SECONDS = 2.0  # per measurement
 PROFILED = 20  # steps
 Figures = dict[str, float]
@@ -70,7 +70,7 @@ def _looped_batch(users: Sequences, recipe: Recipe, step: int) -> Rows:
 def bench_encoder(artifacts: Path, run: Path, dataset: Dataset) -> Figures:
     """Users a second encoded on one core by the served ONNX graph, alone and in batches of 8, against torch.
 
-    Then users of whose history no more than 16 events are there.
+    Then batches of 8 users with their newest 16 events each.
     """
     torch.set_num_threads(1)
     served, model = load_bundle(current(artifacts)).retriever, load_best(run, load_run(run))
@@ -79,7 +79,7 @@ def bench_encoder(artifacts: Path, run: Path, dataset: Dataset) -> Figures:
     encoder = served.encoder
     histories = dataset.split("test").recent(served.max_len)
     short = histories.copy()
-    short[:, :-STRIDE] = PADDING
+    short[:, :-BRIEF] = PADDING
     if len(histories) < BATCH:
         raise InputError(f"{dataset.path} has {len(histories)} test users; the benchmark needs {BATCH}")
 
@@ -99,7 +99,7 @@ def bench_encoder(artifacts: Path, run: Path, dataset: Dataset) -> Figures:
     return {
         "onnx, 1 user": alone,
         f"onnx, {BATCH} users": batched,
-        f"onnx, {BATCH} users of {STRIDE} events": brief,
+        f"onnx, {BATCH} users of {BRIEF} events": brief,
         "torch, 1 user": eager,
         "ratio": alone / eager,
     }

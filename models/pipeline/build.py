@@ -133,9 +133,12 @@ def export_encoder(model: Network, path: Path) -> None:
     L is at most the network's `max_len`.
     """
     config = model.config
-    history = torch.randn(2, config.max_len, config.dim)
-    valid = torch.ones(2, config.max_len, dtype=torch.bool)
-    batch, length = torch.export.Dim("batch"), torch.export.Dim("length", max=config.max_len)
+    columns = min(config.max_len, 3)  # of the example: a GRU is unrolled over them
+    history = torch.randn(2, columns, config.dim)
+    valid = torch.ones(2, columns, dtype=torch.bool)
+    sizes = {0: torch.export.Dim("batch")}
+    if columns > 1:
+        sizes[1] = torch.export.Dim("length", max=config.max_len)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's own deprecations, nothing a user could act on
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
@@ -145,7 +148,7 @@ def export_encoder(model: Network, path: Path) -> None:
             dynamo=True,
             input_names=["history", "valid"],
             output_names=["interests", "weights", "kept"],
-            dynamic_shapes=({0: batch, 1: length}, {0: batch, 1: length}),
+            dynamic_shapes=(sizes, sizes),
             verbose=False,
         )
     if program is None:

@@ -51,12 +51,11 @@ def kind_of(histories: Sequences) -> Kind:
     return "long" if np.median(histories.lengths) >= LONG else "short"
 
 
-def preset(model: str, histories: Sequences) -> Settings:
-    """What makes a model, with the sizes for such histories and what tuning found; InputError for an unknown model."""
+def preset(model: str, kind: Kind) -> Settings:
+    """What makes a model, with the sizes of a kind of data and what tuning found; InputError for an unknown model."""
     names = (*MODELS, *COUNTED)
     if model not in names:
         raise InputError(f"unknown model {model!r}; choose one of: {', '.join(names)}")
-    kind = kind_of(histories)
     if model in COUNTED:
         settings: Settings = {}
     else:
@@ -64,8 +63,4 @@ def preset(model: str, histories: Sequences) -> Settings:
         if kind == "long" and "batch_size" in settings:
             settings["batch_size"] //= 4  # a long history has as many more positions to train
     tuned = resources.files("models") / "presets" / kind / f"{model}.json"
-    settings |= orjson.loads(tuned.read_bytes()) if tuned.is_file() else {}
-    if model in MODELS:
-        longest = int(np.quantile(histories.lengths, 0.99, method="higher"))  # but for the 1 % beyond
-        settings["max_len"] = max(2, min(settings["max_len"], longest))
-    return settings
+    return settings | (orjson.loads(tuned.read_bytes()) if tuned.is_file() else {})

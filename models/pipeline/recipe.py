@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence, Set
 from typing import Annotated, Literal
 
+import numpy as np
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from models.config import NeighboursConfig, NetworkConfig, PopularConfig
 from models.dataset import Dataset
 from models.errors import InputError
-from models.pipeline.presets import COUNTED, Settings, preset
+from models.pipeline.presets import COUNTED, Settings, kind_of, preset
 
 
 class TrainConfig(BaseModel):
@@ -115,7 +116,10 @@ def make_network_recipe(model: str, seed: int, assignments: Sequence[str], datas
 
 def _values(model: str, assignments: Sequence[str], dataset: Dataset, names: Set[str]) -> Settings:
     """The preset's values with the assignments in their place."""
-    values = preset(model, dataset.split("train"))
+    histories = dataset.split("train")
+    values = preset(model, kind_of(histories))
+    if "max_len" in values:  # no further back than all but the longest histories go
+        values["max_len"] = min(values["max_len"], int(np.quantile(histories.lengths, 0.99, method="higher")))
     for assignment in assignments:
         name, equals, value = assignment.partition("=")
         if not equals:
