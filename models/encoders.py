@@ -44,8 +44,8 @@ class Transformer(nn.Module):
         self.blocks = nn.ModuleList(TransformerBlock(config) for _ in range(config.num_blocks))
         self.norm = nn.LayerNorm(config.dim)
         lag = torch.arange(config.max_len)[:, None] - torch.arange(config.max_len)
-        self.register_buffer("lag", lag.clamp(min=0), persistent=False)  # (L, L)
-        self.register_buffer("causal", lag >= 0, persistent=False)  # (L, L)
+        self.register_buffer("lag", lag.clamp(min=0), persistent=False)  # (max_len, max_len)
+        self.register_buffer("causal", lag >= 0, persistent=False)  # (max_len, max_len)
 
     def forward(self, history: Tensor, valid: Tensor) -> Tensor:
         """(B, L, D), (B, L) → states (B, L, D)."""

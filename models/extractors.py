@@ -88,7 +88,7 @@ class DynamicRouting(nn.Module):
         super().__init__()
         self.num_interests = config.num_interests
         maps = (1, 1) if shared_map else (config.max_len, config.num_interests)
-        self.map = nn.Parameter(torch.empty(maps[0], config.dim, maps[1] * config.dim))  # (L or 1, D, K·D or D)
+        self.map = nn.Parameter(torch.empty(maps[0], config.dim, maps[1] * config.dim))  # (max_len or 1, D, K·D or D)
         nn.init.uniform_(self.map, -1 / math.sqrt(config.dim), 1 / math.sqrt(config.dim))
         shape = (config.num_interests, config.max_len)
         self.register_buffer("start", torch.randn(shape) if shared_map else torch.zeros(shape))  # kept: it serves too
@@ -98,7 +98,8 @@ class DynamicRouting(nn.Module):
         lines, length, dim = states.shape
         # One line more, so that none is alone: ONNX Runtime sums a product with one row in another order.
         rows = torch.cat([states, torch.zeros_like(states[:1])]).transpose(0, 1)  # (L, P + 1, D)
-        mapped = (rows @ self.map[-length:])[:, :lines].view(length, lines, -1, dim).permute(1, 2, 0, 3)
+        newest = self.map[-length:]  # (L, D, K·D); of a shared map all there is
+        mapped = (rows @ newest)[:, :lines].view(length, lines, -1, dim).permute(1, 2, 0, 3)
         mapped = mapped.expand(-1, self.num_interests, -1, -1)  # (P, K, L, D)
         fixed, visible = mapped.detach(), views.visible
         logits = self.start[:, -length:].expand(lines, -1, -1)  # (P, K, L)
