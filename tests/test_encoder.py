@@ -10,7 +10,7 @@ import torch
 
 from models.amendment import Overlay
 from models.config import NetworkConfig
-from models.encoder import Encoder
+from models.encoder import Encoder, Vectors
 from models.errors import InputError
 from models.network import Network
 from models.pipeline.build import check_parity, export_encoder
@@ -53,6 +53,13 @@ def histories(count: int, max_len: int) -> Rows:
     return np.where(np.arange(max_len) >= max_len - lengths[:, None], rows, 0)
 
 
+def assert_computed(interests: Vectors, model: Network, rows: Rows) -> None:
+    """They are what the network makes of these histories."""
+    with torch.inference_mode():
+        expected = model(torch.from_numpy(rows.astype(np.int64))).by_step.numpy()
+    assert np.abs(interests - expected).max() <= 1e-4 * np.abs(expected).max()
+
+
 def test_it_computes_what_the_network_computes(pair, dataset):
     model, encoder = pair
     check_parity(model, encoder, dataset)
@@ -63,8 +70,7 @@ def test_a_capsule_without_length_is_served_as_one(extractor, tmp_path):
     model = Network(NetworkConfig(num_items=9, max_len=5, steps=0, extractor=extractor)).eval()
     torch.nn.init.zeros_(model.extractor.map)
     export_encoder(model, tmp_path / "encoder.onnx")
-    vectors = np.concatenate([np.zeros((1, model.config.dim), np.float32), model.item_vectors()])
-    found = Encoder(tmp_path / "encoder.onnx", vectors, model.config).encode(np.array([[0, 0, 3, 4, 5]], np.int32))
+    found = served(model, tmp_path).encode(np.array([[0, 0, 3, 4, 5]], np.int32))
     assert not found.any()
 
 
@@ -100,10 +106,8 @@ def test_an_explanation_is_as_wide_as_the_history_and_the_same_in_any_batch(pair
 def test_histories_of_every_length_in_one_batch_are_what_they_are_at_full_width(long, tmp_path):
     model, encoder, folder = long
     rows = histories(200, 200)[np.random.default_rng(1).permutation(200)]
-    with torch.inference_mode():
-        expected = model(torch.from_numpy(rows.astype(np.int64))).by_step.numpy()
     found = encoder.explain(rows)
-    assert np.abs(found.interests - expected).max() <= 1e-4 * np.abs(expected).max()
+    assert_computed(found.interests, model, rows)
     # As graphs had it before: of one length.
     graph = onnx.load(folder / "encoder.onnx")
     for field in (*graph.graph.input, *graph.graph.output):
@@ -144,9 +148,7 @@ def test_a_changed_item_is_changed_in_histories_of_every_length(long):
 def test_every_length_may_be_the_longest(max_len, tmp_path):
     model, encoder = exported("comirec-sa", max_len, tmp_path)
     rows = histories(max_len, max_len)
-    with torch.inference_mode():
-        expected = model(torch.from_numpy(rows.astype(np.int64))).by_step.numpy()
-    assert np.abs(encoder.encode(rows) - expected).max() <= 1e-4 * np.abs(expected).max()
+    assert_computed(encoder.encode(rows), model, rows)
 
 
 def test_what_is_no_graph_is_refused(tmp_path):
