@@ -32,7 +32,7 @@ ABLATIONS: dict[str, tuple[float | str, ...]] = {
     "contrast": ("nearest", "best"),
     "horizon": (1, 5, 10, 20),
     "item_vectors": ("random", "cooccurrence"),
-    "coarse": (0.1, 1),
+    "coarse": (0.03, 0.1, 1),
     "num_blocks": (1, 2),
 }
 # What `dmi-plus` has beside its network (hard negatives on short histories, long ones read further): what it would do
