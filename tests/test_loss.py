@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from models.pipeline.loss import nearest_interest, routing_variance, sampled_softmax
+from models.pipeline.loss import alignment, nearest_interest, routing_variance, sampled_softmax
 
 GENERATOR = torch.Generator().manual_seed(0)
 USERS, TARGET = torch.randn(5, 3, 8, generator=GENERATOR), torch.randn(5, 8, generator=GENERATOR)
@@ -92,3 +92,23 @@ def test_routing_variance_is_remis_regulariser():
         expected += float((centred @ centred.T / 8).diag().square().sum())
     assert float(routing_variance(weights, 8)) == pytest.approx(expected, rel=1e-5)
     assert float(routing_variance(torch.full((1, 2, 4), 0.25), 8)) == 0
+
+
+def test_alignment_is_about_the_interest_nearest_in_direction_and_leaves_the_target_alone():
+    users = torch.tensor([[[9.0, 3.0], [0.0, 0.1]], [[1.0, 0.0], [0.0, 1.0]]], requires_grad=True)
+    target = torch.tensor([[0.2, 2.0], [3.0, 3.0]], requires_grad=True)
+    loss = alignment(users, target)  # the short interest is nearer the first target, both are at 45° to the second
+    assert float(loss) == pytest.approx((1 - 2 / math.hypot(0.2, 2) + 1 - math.sqrt(0.5)) / 2)
+    loss.backward()
+    assert target.grad is None
+    assert users.grad is not None
+    assert users.grad.abs().sum(dim=-1).gt(0).tolist() == [[False, True], [True, True]]
+
+
+def test_the_least_alignment_is_the_mean_direction_of_the_targets():
+    targets = torch.tensor([[1.0, 0.0], [0.8, 0.6], [0.6, -0.8]])
+    angles = torch.linspace(-math.pi, math.pi, 2001)
+    tried = torch.stack([angles.cos(), angles.sin()], dim=1)
+    losses = torch.stack([alignment(one.expand(3, 1, 2), targets) for one in tried])
+    mean = targets.sum(dim=0)
+    assert torch.cosine_similarity(tried[losses.argmin()], mean, dim=0) > 0.9999

@@ -120,7 +120,10 @@ def test_the_weights_are_the_best_and_not_the_last(small, tmp_path):
     assert all(torch.equal(value, state.best[name]) for name, value in model.state_dict().items())
 
 
-LOSS_OPTIONS = ("hardness=1", "routing=10", "reconstruction=0.1", "popularity=0.5", "contrast=best", "first_target=2")
+LOSS_OPTIONS = (
+    *("hardness=1", "routing=10", "reconstruction=0.1", "alignment=1"),
+    *("popularity=0.5", "contrast=best", "first_target=2"),
+)
 
 
 @pytest.mark.parametrize("model", MODELS)

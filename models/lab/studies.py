@@ -27,6 +27,7 @@ ABLATIONS: dict[str, tuple[float | str, ...]] = {
     "hardness": (0, 0.5, 1, 3),
     "routing": (0, 1, 10, 100),
     "reconstruction": (0, 0.1, 1),
+    "alignment": (0, 0.3, 1, 3),
     "num_interests": (1, 2, 4, 8),
     "first_target": (1, 4),
     "contrast": ("nearest", "best"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from models.network import Interests
@@ -50,3 +51,13 @@ def routing_variance(weights: Tensor, dim: int) -> Tensor:
 def reconstruction(interests: Interests) -> Tensor:
     """‖refined − sg(v_0)‖², mean over users and interests; holds refinement near the coarse interests."""
     return (interests.final - interests.coarse.detach()).square().sum(dim=-1).mean()
+
+
+def alignment(interests: Tensor, target: Tensor) -> Tensor:
+    """1 − cos(target, the interest nearest it in direction), mean over views; (P, K, D), (P, D).
+
+    What is left of the least of it is the mean direction of the targets that an interest is nearest to (spherical
+    k-means): an interest comes to lie in the middle of its items, which a softmax does not ask for. It is the cosine
+    loss of diffusion recommenders on a predicted target (PreferDiff, ICLR 2025). The target is what it is: only interests learn.
+    """
+    return (1 - F.cosine_similarity(interests, target.detach()[:, None], dim=-1).amax(dim=1)).mean()

@@ -20,7 +20,7 @@ from models.pipeline.cooccurrence import LENGTH, cooccurrence_vectors
 from models.pipeline.counting import count
 from models.pipeline.diagnosis import diagnose, summary
 from models.pipeline.evaluate import held_out, recommend
-from models.pipeline.loss import nearest_interest, reconstruction, routing_variance, sampled_softmax
+from models.pipeline.loss import alignment, nearest_interest, reconstruction, routing_variance, sampled_softmax
 from models.pipeline.metrics import ranking_metrics
 from models.pipeline.network_encoder import network_retriever
 from models.pipeline.recipe import AnyRecipe, CountRecipe, Recipe, TrainConfig
@@ -146,6 +146,8 @@ def train_step(
         loss = loss + settings.routing * routing_variance(interests.weights, model.config.dim)
     if settings.reconstruction:
         loss = loss + settings.reconstruction * reconstruction(interests)
+    if settings.alignment:
+        loss = loss + settings.alignment * alignment(interests.final, target_vectors)
     optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
     optimizer.step()
