@@ -81,7 +81,7 @@ def test_each_run_is_done_once_and_one_that_fails_stops_no_other(small, tmp_path
     assert (results / "runs.parquet").stat().st_mtime_ns == before
 
     for row in rows.iter_rows(named=True):
-        assert len(row["user_recall@50"]) == row["num_test_users"] == 30
+        assert len(row["user_recall@50"]) == len(row["user_history_length"]) == row["num_test_users"] == 30
         assert np.mean(row["user_recall@50"]) == pytest.approx(row["recall@50"])
         assert row["step_recall@50"][-1] == row["recall@50"] == row["lambda_recall"][0]
         if row["model"] == "dmi":

@@ -41,6 +41,7 @@ def measure(retriever: Retriever, dataset: Dataset) -> Row:
     row = {
         **report.metrics[name],
         "num_test_users": len(users.targets),
+        "user_history_length": users.histories.lengths,
         "user_recall@50": recalls[-1],
         "user_coarse_recall@50": recalls[0] if retriever.steps else None,
         "user_new_recall@50": unseen["recall@50"],

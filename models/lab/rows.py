@@ -41,7 +41,8 @@ SCHEMA = pl.Schema(
         "encode_ms": pl.Float64(),  # one user's history → interests, by the ONNX encoder on one core; null without
         "answer_ms": pl.Float64(),  # one user's history → 50 candidates
         "valid_recall@50": pl.Float64(),
-        "user_recall@50": pl.List(pl.Float32()),  # of each test user
+        "user_history_length": pl.List(pl.Int32()),  # events in the history of each test user
+        "user_recall@50": pl.List(pl.Float32()),
         "user_coarse_recall@50": pl.List(pl.Float32()),  # the same with the interests as extracted; null without steps
         "user_new_recall@50": pl.List(pl.Float32()),  # as served by default: without items of the history
         "user_new_coarse_recall@50": pl.List(pl.Float32()),  # both
