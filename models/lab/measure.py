@@ -25,7 +25,8 @@ TIMED_USERS, WARM_UP = 200, 20
 
 
 def measure(retriever: Retriever, dataset: Dataset) -> Row:
-    """Metrics of the final answers; Recall@50 of each user, after each refinement step, and as λ grows; times.
+    """Metrics of the final answers; Recall@50 of each user, whose history has so many events, after each refinement
+    step, and as λ grows; times.
 
     The accuracy with history items removed, as the service answers by default, too: each metric as `new_…`.
     """

@@ -13,7 +13,7 @@ from models.errors import InputError
 from models.files import atomic_file
 from models.lab.ablations import ablation, ablations, machine_letters, otherwise
 from models.lab.grid import DEFAULT
-from models.lab.lengths import by_length
+from models.lab.lengths import FEWEST, by_length
 from models.lab.plots import write_plots
 from models.lab.rows import RUNS_FILE, load_rows
 from models.lab.tables import (
@@ -74,6 +74,7 @@ def write_report(folder: Path, results: Path) -> None:
         verdicts=verdict_table(found),
         trades=trade_table(trades(default)),
         lengths=by_length(default),
+        fewest=FEWEST,
         data=[
             _of_data(runs) for runs in of_machine(default, usual).sort("data").partition_by("data", maintain_order=True)
         ],

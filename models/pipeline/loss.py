@@ -1,4 +1,4 @@
-"""Training losses: sampled softmax on one interest or on the best of all, and REMI's two additions."""
+"""Training losses: sampled softmax on one interest or on the best of all, REMI's additions, and two that are off."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ def reconstruction(interests: Interests) -> Tensor:
 def alignment(interests: Tensor, target: Tensor) -> Tensor:
     """1 − cos(target, the interest nearest it in direction), mean over views; (P, K, D), (P, D).
 
-    What is left of the least of it is the mean direction of the targets that an interest is nearest to (spherical
-    k-means): an interest comes to lie in the middle of its items, which a softmax does not ask for. It is the cosine
-    loss of diffusion recommenders on a predicted target (PreferDiff, ICLR 2025). The target is what it is: only interests learn.
+    It is least where an interest has the mean direction of the targets nearest to it (spherical k-means): in the
+    middle of its items, which a softmax does not ask for. Diffusion recommenders train a predicted target so
+    (PreferDiff, ICLR 2025). The target's own vector has no gradient.
     """
     return (1 - F.cosine_similarity(interests, target.detach()[:, None], dim=-1).amax(dim=1)).mean()

@@ -44,7 +44,7 @@ class TrainConfig(BaseModel):
     coarse: Annotated[float, Ge(0)] = 1.0
     # Weight of ‖refined − sg(v_0)‖²; the loss drawn in DMI's figure has no such term.
     reconstruction: Annotated[float, Ge(0)] = 0.0
-    # Weight of 1 − cos(target, the refined interest nearest it): draws interests to the middle of what they stand for.
+    # Weight of 1 − cos(target, the interest nearest it): draws interests to the middle of what they stand for.
     alignment: Annotated[float, Ge(0)] = 0.0
 
 
