@@ -71,8 +71,12 @@ def dataset(planted: Planted, tmp_path_factory: pytest.TempPathFactory) -> Datas
 @pytest.fixture(scope="session")
 def run(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The demo's own training run."""
-    out = tmp_path_factory.mktemp("run") / "run"
-    recipe = make_recipe(DEMO_MODEL, 0, DEMO_SETTINGS, dataset)
+    return demo_run(dataset, tmp_path_factory.mktemp("run") / "run")
+
+
+def demo_run(dataset: Dataset, out: Path, *changes: str) -> Path:
+    """A training by the demo's recipe, but for some settings."""
+    recipe = make_recipe(DEMO_MODEL, 0, [*DEMO_SETTINGS, *changes], dataset)
     with Progress(disable=True) as bar:
         train(dataset, out, recipe, torch.device("cpu"), resume=False, bar=bar)
     return out

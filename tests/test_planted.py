@@ -8,8 +8,6 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 import pytest
-import torch
-from rich.progress import Progress
 
 from models.dataset import Dataset
 from models.encoder import Explained
@@ -20,10 +18,8 @@ from models.pipeline.evaluate import evaluate, held_out
 from models.pipeline.metrics import ranking_metrics
 from models.pipeline.network_encoder import NetworkEncoder
 from models.pipeline.planted import NOISE, POPULARITY, TOPICS, Planted, plant
-from models.pipeline.recipe import make_recipe
 from models.pipeline.run import load_best, load_run
-from models.pipeline.train import train
-from service.demo import DEMO_MODEL, DEMO_SETTINGS
+from tests.conftest import demo_run
 
 ENOUGH = 3  # clicks on a topic in the history read, for the topic to count as an interest that can be found
 NEAR = 0.9  # cosine of an interest to a topic's centre, for the topic to count as found
@@ -76,20 +72,8 @@ def truth(planted, dataset: Dataset, run) -> Truth:
 @pytest.fixture(scope="module")
 def aligned_run(dataset: Dataset, tmp_path_factory) -> Path:
     """The demo's recipe with more interests, each drawn to the middle of its items, and fewer items kept to each."""
-    changes = {
-        "num_interests": 16,
-        "alignment": 4,
-        "keep_fraction": 0.35,
-        "eta": 0.8,
-        "steps": 2,
-        "learning_rate": 0.003,
-    }
-    demo = [one for one in DEMO_SETTINGS if one.split("=")[0] not in changes]
-    recipe = make_recipe(DEMO_MODEL, 0, [*demo, *(f"{name}={value}" for name, value in changes.items())], dataset)
-    out = tmp_path_factory.mktemp("aligned") / "run"
-    with Progress(disable=True) as bar:
-        train(dataset, out, recipe, torch.device("cpu"), resume=False, bar=bar)
-    return out
+    changes = ("num_interests=16", "alignment=4", "keep_fraction=0.35", "eta=0.8", "steps=2", "learning_rate=0.003")
+    return demo_run(dataset, tmp_path_factory.mktemp("aligned") / "run", *changes)
 
 
 @pytest.fixture(scope="module")

@@ -179,7 +179,7 @@ def test_a_damaged_run_is_refused(small, tmp_path, name):
     [
         ("caser", "dim=16", "unknown model 'caser'; choose one of: dmi, dmi-plus, comirec-sa"),
         ("dmi", "dim", "'dim': expected name=value"),
-        ("dmi", "depth=3", "'depth=3': no such name; known: alignment, average, batch_size, coarse"),
+        ("dmi", "depth=3", "'depth=3': no such name; known: alignment, average, batch_size, coarse, contrast, dim"),
         ("dmi", "num_items=3", "'num_items=3': no such name"),
         ("dmi", "dim=much", "dim: Input should be a valid integer"),
         ("dmi", "dropout=1", "dropout: Input should be less than 1"),

@@ -9,8 +9,8 @@ import polars as pl
 
 from models.lab.statistics import relative_gain
 from models.lab.studies import OURS
-from models.lab.tables import NONE, Table
-from models.lab.verdicts import COARSE, RECALLS
+from models.lab.tables import Table
+from models.lab.verdicts import COARSE, RECALLS, gain_cells, user_recalls
 
 LENGTHS = "user_history_length"
 EDGES = (1, 5, 10, 20, 50, 100)  # the events at which a class of users begins
@@ -33,7 +33,7 @@ def by_length(rows: pl.DataFrame) -> Table | None:
 def _classes(runs: pl.DataFrame) -> list[list[str]]:
     """A line for each class of users that is large enough."""
     lengths = np.array(runs[LENGTHS][0])  # (U,)  the same for each seed
-    coarse, refined = (np.array(runs[column].to_list(), np.float64) for column in (COARSE, RECALLS))  # (S, U)
+    coarse, refined = (user_recalls(runs, column) for column in (COARSE, RECALLS))  # (S, U)
     lines = []
     for start, end in pairwise((*EDGES, None)):
         of_class = (lengths >= start) & (lengths < (end or np.inf))
@@ -45,8 +45,7 @@ def _classes(runs: pl.DataFrame) -> list[list[str]]:
                 f"{start} to {end - 1}" if end else f"{start} or more",
                 f"{of_class.sum():,}",
                 *(f"{100 * recalls[:, of_class].mean():.2f}" for recalls in (coarse, refined)),
-                f"{100 * gain.value:+.1f} %" if gain else NONE,
-                f"{100 * gain.low:+.1f} … {100 * gain.high:+.1f} %" if gain else NONE,
+                *gain_cells(gain),
             ]
         )
     return lines

@@ -80,7 +80,7 @@ def _verdict(own: pl.DataFrame, rival: Rival) -> Verdict:
 def _compare(own: pl.DataFrame, theirs: pl.DataFrame, column: str, same: bool) -> Comparison:
     if same:
         own = own.filter(theirs[column].is_not_null())
-    ours, others = _user_recalls(own, column), _user_recalls(theirs, column)
+    ours, others = user_recalls(own, column), user_recalls(theirs, column)
     measured = len(ours) and len(others)
     return Comparison(relative_gain(ours, others, same) if measured else None, (len(ours), len(others)))
 
@@ -113,7 +113,7 @@ def _unrefined(runs: pl.DataFrame) -> Rival:
     return Rival(ITSELF, f"`{runs['model'][0]}`, steps=0", unrefined, None)
 
 
-def _user_recalls(runs: pl.DataFrame, column: str) -> Recalls:
+def user_recalls(runs: pl.DataFrame, column: str) -> Recalls:
     """Recall@50 of each test user by each seed that has it. (S, U)"""
     return np.array(runs[column].drop_nulls().to_list(), dtype=np.float64)
 
@@ -156,8 +156,12 @@ def summary(found: list[Verdict]) -> Table:
 
 def _cells(comparison: Comparison) -> list[str]:
     gain, (ours, theirs) = comparison
-    seeds = f"{ours} / {theirs}" if ours and theirs else NONE
-    return [_percent(gain) or NONE, f"{100 * gain.low:+.1f} … {100 * gain.high:+.1f} %" if gain else NONE, seeds]
+    return [*gain_cells(gain), f"{ours} / {theirs}" if ours and theirs else NONE]
+
+
+def gain_cells(gain: Gain | None) -> list[str]:
+    """The gain and its interval, as shown."""
+    return [_percent(gain) or NONE, f"{100 * gain.low:+.1f} … {100 * gain.high:+.1f} %" if gain else NONE]
 
 
 def _percent(gain: Gain | None) -> str:
