@@ -255,6 +255,14 @@ def test_rows_of_an_older_version_lack_what_it_did_not_measure(tmp_path):
     assert load_rows(tmp_path)["user_coarse_recall@50"].to_list() == [None, [0.5]]
 
 
+def test_rows_of_an_older_version_have_later_settings_at_their_defaults(small, tmp_path):
+    (run,) = grid([small], ["dmi"], COMPARE, 1, TINY)
+    older = json.loads(run.identity.settings)
+    assert older.pop("alignment") == 0
+    append_row(tmp_path, vars(run.identity) | {"settings": json.dumps(older)})
+    assert finished(load_rows(tmp_path)) == {run.identity}
+
+
 def test_a_damaged_file_of_rows_is_refused(tmp_path):
     (tmp_path / "runs.parquet").write_bytes(b"damaged")
     with pytest.raises(InputError, match=r"runs.parquet is damaged"):

@@ -12,7 +12,7 @@ import orjson
 from models.dataset import Dataset
 from models.errors import InputError
 from models.lab.studies import Study
-from models.pipeline.presets import COUNTED
+from models.pipeline.presets import COUNTED, Settings
 from models.pipeline.recipe import AnyRecipe, make_recipe
 
 DEFAULT = "default"
@@ -76,10 +76,15 @@ def grid(
                         model=model,
                         variant=variant,
                         seed=seed,
-                        settings=orjson.dumps(recipe.settings, option=orjson.OPT_SORT_KEYS).decode(),
+                        settings=settings_json(recipe.settings),
                     )
                     runs.append(Run(identity, dataset.path, recipe))
     return runs
+
+
+def settings_json(settings: Settings) -> str:
+    """The settings as an identity has them."""
+    return orjson.dumps(settings, option=orjson.OPT_SORT_KEYS).decode()
 
 
 def _concerns(assignment: str, model: str, known: Mapping[str, Set[str]]) -> bool:

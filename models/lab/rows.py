@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import orjson
 import polars as pl
 from polars.exceptions import PolarsError
 
 from models.errors import InputError
 from models.files import atomic_file
-from models.lab.grid import Identity
+from models.lab.grid import Identity, settings_json
+from models.pipeline.recipe import with_defaults
 
 RUNS_FILE = "runs.parquet"
 
@@ -60,7 +62,8 @@ NEW = "new_"  # before an accuracy's name: items of the history were removed fro
 def load_rows(folder: Path) -> pl.DataFrame:
     """All rows, in the order in which they were finished; none where there is no file yet.
 
-    What a row was not asked for when it was written, by an older version, is null.
+    What a row was not asked for when it was written, by an older version, is null; a setting that it did not have yet
+    is at its default.
 
     Raises InputError where the file is damaged, or has other columns than `append_row` writes.
     """
@@ -77,7 +80,11 @@ def load_rows(folder: Path) -> pl.DataFrame:
     foreign = [name for name, expected in types.items() if rows.schema.get(name) != expected]
     if foreign:
         raise InputError(f"{path} holds other rows than dmi lab writes (see column {foreign[0]!r}); move it elsewhere")
-    return rows
+    whole = [
+        settings_json(with_defaults(model, orjson.loads(settings)))
+        for model, settings in rows["model", "settings"].iter_rows()
+    ]
+    return rows.with_columns(settings=pl.Series(whole, dtype=pl.String()))
 
 
 def append_row(folder: Path, row: Row) -> None:
