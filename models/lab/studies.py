@@ -36,12 +36,13 @@ ABLATIONS: dict[str, tuple[float | str, ...]] = {
     "coarse": (0.03, 0.1, 1),
     "num_blocks": (1, 2),
 }
-# What `dmi-plus` has beside its network (hard negatives on short histories, long ones read further): what it would do
-# for the others.
+# What `dmi-plus` has beside its network (hard negatives and alignment on short histories, long ones read further): what
+# it would do for the others.
 ADDITIONS: dict[str, tuple[float | str, ...]] = {
     "horizon": (10,),
     "item_vectors": ("cooccurrence",),
     "hardness": (1,),
+    "alignment": (1,),
     "max_len": (200,),
 }
 

@@ -37,7 +37,7 @@ MODELS: dict[str, Settings] = {
     "mind": {"steps": 0, "extractor": "b2i-routing"},
     "gru4rec": {"steps": 0, "encoder": "gru", "extractor": "newest", "num_interests": 1, **_CAUSAL},
     "sasrec": _SASREC,
-    "sasrec-plus": {**_SASREC, "item_vectors": "cooccurrence"},  # with the start of `dmi-plus`
+    "sasrec-plus": {**_SASREC, "item_vectors": "cooccurrence"},  # trained as `dmi-plus` is, where that pays
 }
 # Counted, not trained: no network.
 COUNTED: dict[str, type[PopularConfig] | type[NeighboursConfig]] = {
