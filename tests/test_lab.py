@@ -269,6 +269,14 @@ def test_a_damaged_file_of_rows_is_refused(tmp_path):
         load_rows(tmp_path)
 
 
+@pytest.mark.parametrize("settings", ["{", "[]", None], ids=["torn", "no object", "null"])
+def test_rows_without_settings_are_refused(tmp_path, settings):
+    row = {"data": "a", "fingerprint": "f", "model": "dmi", "variant": "default", "seed": 0, "settings": settings}
+    pl.DataFrame([row], schema=SCHEMA).write_parquet(tmp_path / "runs.parquet")
+    with pytest.raises(InputError, match=r"runs.parquet: settings that are no JSON object"):
+        load_rows(tmp_path)
+
+
 @pytest.mark.parametrize(
     "table",
     [

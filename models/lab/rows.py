@@ -80,10 +80,15 @@ def load_rows(folder: Path) -> pl.DataFrame:
     foreign = [name for name, expected in types.items() if rows.schema.get(name) != expected]
     if foreign:
         raise InputError(f"{path} holds other rows than dmi lab writes (see column {foreign[0]!r}); move it elsewhere")
-    whole = [
-        settings_json(with_defaults(model, orjson.loads(settings)))
-        for model, settings in rows["model", "settings"].iter_rows()
-    ]
+    try:
+        whole = [
+            settings_json(with_defaults(model, orjson.loads(settings)))
+            for model, settings in rows["model", "settings"].iter_rows()
+        ]
+    except (orjson.JSONDecodeError, TypeError) as error:
+        raise InputError(
+            f"{path}: settings that are no JSON object ({error}); restore it or move it elsewhere"
+        ) from None
     return rows.with_columns(settings=pl.Series(whole, dtype=pl.String()))
 
 

@@ -134,7 +134,7 @@ def _values(model: str, assignments: Sequence[str], dataset: Dataset, names: Set
 
 
 def with_defaults(model: str, settings: Settings) -> Settings:
-    """Settings of an earlier version: what can be set since has its default, which changes nothing."""
+    """Settings of an earlier version: what can be set since has its default, which must be what was done before."""
     kinds: list[type[BaseModel]] = [COUNTED[model]] if model in COUNTED else [NetworkConfig, TrainConfig]
     fields = {name: field for kind in kinds for name, field in kind.model_fields.items()}
     return {name: field.default for name, field in fields.items() if not field.is_required()} | settings
