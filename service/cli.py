@@ -227,7 +227,10 @@ def serve(
 
 
 def main() -> None:
-    """Run the command line: 0 done, 1 failed, 2 bad input or usage, 130 interrupted, 143 terminated; errors are one line on stderr."""
+    """Run the command line: 0 done, 1 failed, 2 bad input or usage, 130 interrupted, 143 terminated.
+
+    Errors are one line on stderr.
+    """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # unwind: stop what we started
     sys.exit(_run())
 

@@ -85,7 +85,9 @@ class Settings(BaseSettings):
     )
     explorer: bool = Field(True, description="serve the explorer page at / and what it asks for; it lists user ids")
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_keys)] = Field(
-        (), description="comma-separated bearer tokens, one of which all but /livez, /readyz and /metrics then need"
+        (),
+        description="comma-separated bearer tokens, one of which all but /livez, /readyz, /metrics and the explorer page "
+        "then need; items and admin want the admin token",
     )
     log_format: Literal["json", "console"] | None = Field(
         None, description="lines of the log; unset: for people on a terminal, JSON elsewhere"
